@@ -1,0 +1,35 @@
+"""Fixtures that every kind of test may use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests import needs
+
+
+@pytest.fixture(scope="session")
+def require_program() -> Callable[..., str]:
+    """``require_program("Xvfb", package="xvfb")`` gives its path, or skips (fails in CI)."""
+    return needs.require_program
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of the real browser."""
+    return needs.require_chromium()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or writes the home, settings or credentials of who runs it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("LIFELOG_", "AWS_", "JUPYTER_", "LOG_")):
+                patch.delenv(name)
+        patch.setenv("LIFELOG_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("JUPYTER_CONFIG_DIR", str(tmp_path_factory.mktemp("jupyter")))
+        patch.setenv("JUPYTER_DATA_DIR", str(tmp_path_factory.mktemp("jupyter_data")))
+        yield
