@@ -1,0 +1,173 @@
+"""The screen: every monitor, every two seconds, as WebP frames.
+
+Which look becomes a row is told in :mod:`collectors.frames`, how it is encoded in
+:mod:`collectors.images`. Monitors that come, go or change size are followed within ten seconds: the
+connection to the display is made anew each eight (0.6 ms), as mss remembers the monitors of its
+first look and sizes its buffer by them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from lifelog_lake.clock import US_PER_S
+from lifelog_lake.collect.protocol import CollectorSettings, Context
+from lifelog_lake.errors import MissingExtra, Unavailable
+
+if TYPE_CHECKING:  # imported when a collector is made: the supervisor only reads the settings
+    import mss
+    from mss.models import Monitor
+
+    from collectors.frames import Frames, Place
+
+REOPEN_S = 8.0
+OFF = "or set [collectors.screen] enabled = false."
+
+
+class ScreenSettings(CollectorSettings):
+    """``[collectors.screen]``."""
+
+    every_s: float = Field(2.0, ge=0.1, le=3600, description="Seconds between two looks.")
+    encoding: Literal["auto", "lossy", "lossless"] = Field(
+        "auto", description="auto = text without loss, pictures lossy."
+    )
+    quality: int = Field(75, ge=1, le=100, description="Of lossy frames.")
+    small_change_px: int = Field(
+        300, ge=1, description="A change of at least so many pixels is a new frame at once."
+    )
+    small_change_after_s: float = Field(
+        30.0, ge=0, description="A smaller change (but no cursor) is one after so many seconds."
+    )
+
+
+class ScreenCollector:
+    """Looks at all monitors. Made anew after a pause and after the display was away."""
+
+    name: ClassVar[str] = "screen"
+    streams: ClassVar[tuple[str, ...]] = ("screen",)
+    Settings: ClassVar[type[CollectorSettings]] = ScreenSettings
+
+    def __init__(self, settings: ScreenSettings, context: Context) -> None:
+        """Raises :class:`Unavailable` if there is no display, :class:`MissingExtra` without
+        the extra ``device``."""
+        try:
+            import mss
+
+            from collectors import frames, images
+        except ImportError as error:
+            raise MissingExtra("The screen collector", "device") from error
+        self._mss = mss
+        self._modules = frames
+        self._rules = frames.Rules(
+            small_px=settings.small_change_px,
+            small_after_us=int(settings.small_change_after_s * US_PER_S),
+            gap_us=int(max(5 * settings.every_s, 15.0) * US_PER_S),
+            encoding=images.Encoding(mode=settings.encoding, quality=settings.quality),
+        )
+        self._context = context
+        self._display: mss.MSS | None = None
+        self._monitors: dict[Place, Monitor] = {}
+        self._frames: dict[Place, Frames] = {}
+        self._open()
+
+    def poll(self) -> None:
+        """Look at every monitor once."""
+        if self._context.clock.monotonic_s() - self._opened_s >= REOPEN_S:
+            self._open()
+        try:
+            self._look()
+        except self._mss.ScreenShotError:  # it changed its size just now, or is gone
+            self._open()
+            try:
+                self._look()
+            except self._mss.ScreenShotError as error:
+                raise self._unavailable(error) from None
+        self._context.observed("screen")
+
+    def stop(self) -> None:
+        """Write the slices that aren't complete and let the display go."""
+        for frames in self._frames.values():
+            frames.end()
+        self._frames.clear()
+        self._close()
+
+    def _look(self) -> None:
+        assert self._display is not None
+        for place, monitor in self._monitors.items():
+            at = self._context.clock.wall_us()
+            shot = self._display.grab(monitor)
+            self._frames[place].look(
+                self._modules.Look(raw=shot.raw, width=shot.width, height=shot.height, at=at)
+            )
+
+    def _open(self) -> None:
+        """Connect to the display and read its monitors; those that are gone end."""
+        missing = _no_display()
+        if missing is not None:
+            raise missing
+        try:
+            display = self._mss.MSS()
+            try:
+                monitors = display.monitors
+            except self._mss.ScreenShotError:
+                display.close()
+                raise
+        except (self._mss.ScreenShotError, OSError) as error:
+            raise self._unavailable(error) from None
+        self._close()  # only now: some X servers start anew when their last client leaves
+        self._display = display
+        if any(str(monitor.get("output", "")).startswith("XWAYLAND") for monitor in monitors):
+            raise _wayland()
+        self._opened_s = self._context.clock.monotonic_s()
+        self._monitors = {
+            self._modules.Place(
+                monitor=index,
+                left=int(monitor["left"]),
+                top=int(monitor["top"]),
+                width=int(monitor["width"]),
+                height=int(monitor["height"]),
+            ): monitor
+            # The first is all of them together; alone it is a display that doesn't tell.
+            for index, monitor in enumerate(monitors[1:] or monitors[:1], 1)
+        }
+        for place in [place for place in self._frames if place not in self._monitors]:
+            self._frames.pop(place).end()
+        for place in self._monitors:
+            if place not in self._frames:
+                self._frames[place] = self._modules.Frames(place, self._rules, self._context)
+
+    def _close(self) -> None:
+        display, self._display = self._display, None
+        if display is not None:
+            display.close()
+
+    @staticmethod
+    def _unavailable(error: Exception) -> Unavailable:
+        display = os.environ.get("DISPLAY")
+        name = f"The display {display}" if display else "The display"
+        return Unavailable(
+            f"{name} can't be captured ({type(error).__name__}).",
+            hint=f"Run inside the graphical session with its DISPLAY and XAUTHORITY, {OFF}",
+        )
+
+
+def _no_display() -> Unavailable | None:
+    if not sys.platform.startswith("linux") or os.environ.get("DISPLAY"):
+        return None
+    if os.environ.get("WAYLAND_DISPLAY") or os.environ.get("XDG_SESSION_TYPE") == "wayland":
+        return _wayland()
+    return Unavailable(
+        "There is no display: DISPLAY isn't set.", hint=f"Run inside the graphical session, {OFF}"
+    )
+
+
+def _wayland() -> Unavailable:
+    return Unavailable(
+        "This is a Wayland session, whose screen X programs don't see; capture through grim or the "
+        "desktop portal isn't offered yet.",
+        hint=f"Log in to an X11 session, {OFF}",
+    )

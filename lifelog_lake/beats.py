@@ -1,0 +1,205 @@
+"""What the processes of one device say to their supervisor, and how they end with it.
+
+A child writes one JSON object a line to the pipe that was its stdout: its state, its errors, and
+when it last observed each of its streams. That is all; rows go through the spool. The line from
+the supervisor back is the child's stdin: nothing is written to it, and its end means that the
+supervisor is gone, however it went.
+
+A beat is no data: one that can't be written now (the supervisor is stopped, its pipe full) is
+left out and the next one says more. A line stays below 4096 bytes, so a pipe takes it whole.
+
+:class:`Lifeline` is the child's end. It needs no thread of the interpreter to be alive for the
+child to die with its parent: on Linux the kernel signals the child, and everywhere on POSIX a
+timer that only a working loop winds up again ends a child that hangs in foreign code.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Literal, get_args
+
+import orjson
+
+from lifelog_lake.clock import Clock, SystemClock
+
+State = Literal["starting", "running", "paused", "unavailable", "full", "error", "stopping"]
+STATES: frozenset[str] = frozenset(get_args(State))
+
+#: A beat at least this often, whatever the child's work is.
+BEAT_EVERY_S = 10.0
+#: A child that was asked to stop is gone by then.
+STOP_S = 3.0
+#: A loop that hasn't come round for so long ends itself, if its supervisor didn't do it before.
+HANG_S = 150.0
+
+MAX_TEXT = 400
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beat:
+    """One report of a child. Times in µs since 1970 UTC.
+
+    ``observed`` says per stream when its source was last looked at with success, whether or not
+    that gave a row. ``errors`` counts since the child started; ``reason`` says why the state is
+    what it is and what to do, never captured content. ``every_s`` is how often it looks.
+    """
+
+    state: State
+    errors: int = 0
+    reason: str = ""
+    every_s: float | None = None
+    observed: Mapping[str, int] = field(default_factory=dict)
+
+    def line(self) -> bytes:
+        """The beat as the line that goes over the pipe."""
+        return orjson.dumps(
+            {
+                "beat": 1,
+                "state": self.state,
+                "errors": self.errors,
+                "reason": self.reason[:MAX_TEXT],
+                "every_s": self.every_s,
+                "observed": dict(self.observed),
+            },
+            option=orjson.OPT_APPEND_NEWLINE,
+        )
+
+
+def read_beat(line: bytes) -> Beat | None:
+    """The beat in a line, or None if the line is something else (a library that prints)."""
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(value, dict) or value.get("beat") != 1 or value.get("state") not in STATES:
+        return None
+    errors, observed, every_s = value.get("errors"), value.get("observed"), value.get("every_s")
+    return Beat(
+        state=value["state"],
+        errors=errors if isinstance(errors, int) else 0,
+        reason=str(value.get("reason") or ""),
+        every_s=float(every_s) if isinstance(every_s, int | float) else None,
+        observed=(
+            {str(stream): at for stream, at in observed.items() if isinstance(at, int)}
+            if isinstance(observed, dict)
+            else {}
+        ),
+    )
+
+
+class Lifeline:
+    """A child's end of the line: says beats, hears that it should stop, dies with its parent.
+
+    Made once, in the main thread, before the child's work begins. Then the loop is
+    ``while line.wait(seconds): work(); line.beat(...)``.
+    """
+
+    def __init__(
+        self, *, clock: Clock | None = None, hang_s: float = HANG_S, stop_s: float = STOP_S
+    ) -> None:
+        self._clock = clock or SystemClock()
+        self._hang_s = hang_s
+        self._stop_s = stop_s
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()  # its put is safe in a signal
+        self._stopping = False
+        self._last: Beat | None = None
+        self._last_s = float("-inf")
+        self._fd = _take_stdout()
+        _die_with_parent()
+        for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK"):
+            if (number := getattr(signal, name, None)) is not None:
+                signal.signal(number, self._on_signal)
+        threading.Thread(target=self._watch_parent, name="parent", daemon=True).start()
+        self._wind_up(self._hang_s)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the child has been asked to stop."""
+        return self._stopping
+
+    def stop(self) -> None:
+        """Ask this child to stop; safe in a signal handler and from any thread."""
+        if not self._stopping:
+            self._stopping = True
+            self._wind_up(self._stop_s)
+            self._wake.put(None)
+
+    def wait(self, seconds: float) -> bool:
+        """Let time pass and beats go out; False as soon as the child should stop."""
+        deadline_s = self._clock.monotonic_s() + seconds
+        while not self._stopping:
+            if self._last is not None:
+                self.beat(self._last)
+            left_s = deadline_s - self._clock.monotonic_s()
+            if left_s <= 0:
+                break
+            try:
+                self._wake.get(timeout=min(left_s, BEAT_EVERY_S))
+            except queue.Empty:
+                continue
+        return not self._stopping
+
+    def beat(self, beat: Beat) -> None:
+        """Report; a change of state at once, otherwise each few seconds. Call it in each loop."""
+        if not self._stopping:
+            self._wind_up(self._hang_s)
+        now_s = self._clock.monotonic_s()
+        same = self._last is not None and (self._last.state, self._last.reason) == (
+            beat.state,
+            beat.reason,
+        )
+        self._last = beat
+        if same and now_s - self._last_s < BEAT_EVERY_S / 2:
+            return
+        self._last_s = now_s
+        try:
+            os.write(self._fd, beat.line())
+        except BlockingIOError:
+            pass  # the supervisor doesn't read now; a beat is no data
+        except OSError:
+            self.stop()  # nobody is there any more
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self.stop()
+
+    def _watch_parent(self) -> None:
+        """The supervisor's end of stdin closes when it dies, on every platform."""
+        try:
+            while os.read(0, 64):
+                pass
+        except OSError:
+            pass
+        self.stop()
+
+    @staticmethod
+    def _wind_up(seconds: float) -> None:
+        if hasattr(signal, "setitimer"):
+            signal.setitimer(signal.ITIMER_REAL, seconds)  # SIGALRM's default ends the process
+
+
+def _take_stdout() -> int:
+    """Keep the pipe for beats; what anything prints goes to stderr instead."""
+    sys.stdout.flush()
+    fd = os.dup(1)
+    os.dup2(2, 1)
+    if hasattr(os, "set_blocking") and os.name != "nt":
+        os.set_blocking(fd, False)
+    return fd
+
+
+def _die_with_parent() -> None:
+    """Ask Linux for SIGTERM when the parent dies; elsewhere the end of stdin has to do."""
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, int(signal.SIGTERM), 0, 0, 0)

@@ -1,0 +1,101 @@
+"""What a collector is, and what it is given.
+
+A collector is one small class that looks at one source. It is made in a process of its own, in
+its main thread, and only ever called from there::
+
+    class Battery:
+        name = "battery"
+        streams = ("sensor",)
+        Settings = BatterySettings            # a CollectorSettings
+
+        def __init__(self, settings, context): ...   # may raise Unavailable
+        def poll(self): ...                          # one look; about every settings.every_s
+        def stop(self): ...                          # optional: write what isn't complete, let go
+
+Importing a collector's module must be cheap: the supervisor does so to check its settings. Heavy
+libraries are imported when the collector is made; one that is missing is a ``MissingExtra``.
+
+How the errors of ``poll`` and of the constructor are taken:
+
+- ``Unavailable``: the source can't be had now. ``stop`` is called and a new collector is made
+  after a while.
+- ``InvalidEvent``: counted and put into quarantine; the next poll comes as if nothing had been.
+- anything else ends the process; the supervisor starts it again, later each time.
+
+``stop`` is also called when the person pauses; the collector is made anew after that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Protocol
+
+from pydantic import Field
+
+from lifelog_lake.clock import Clock
+from lifelog_lake.config import Section
+from lifelog_lake.errors import InvalidEvent
+from lifelog_lake.events import BlobSource, Event
+from lifelog_lake.validate import JSON
+
+
+class CollectorSettings(Section):
+    """What every collector can be told; each adds its own."""
+
+    enabled: bool = Field(True, description="Whether this source is recorded.")
+    every_s: float = Field(10.0, gt=0, le=3600, description="Seconds between two looks.")
+
+
+class Context(Protocol):
+    """A collector's way to the spool and to the supervisor."""
+
+    @property
+    def clock(self) -> Clock:
+        """Wall time and zone."""
+
+    def append(self, events: Sequence[Event], cursor: JSON = None) -> None:
+        """Hand over rows of one stream, with the source's cursor if it has one.
+
+        They are durable on return, or, while the spool can't take them, kept in memory in their
+        order and tried again; ``poll`` isn't called until they are durable.
+        """
+
+    def cursor(self, stream: str) -> JSON:
+        """The cursor of the last rows that became durable, or None."""
+
+    def observed(self, stream: str) -> None:
+        """Say that the source was looked at with success just now, whether it gave a row or not."""
+
+    def event(
+        self,
+        stream: str,
+        *,
+        at: int,
+        data: Mapping[str, object],
+        id: str | None = None,  # noqa: A002 - the envelope's name
+        end: int | None = None,
+        cont: str | None = None,
+        blob: str | None = None,
+        blob_bytes: int | None = None,
+        media_type: str | None = None,
+        extra: Mapping[str, object] | None = None,
+        source: BlobSource | None = None,
+    ) -> Event:
+        """:func:`lifelog_lake.events.new_event` with the device's time zone filled in."""
+
+    def refuse(self, stream: str, payload: bytes, error: InvalidEvent) -> None:
+        """Put one item of the source that can't be a row into quarantine, and count it."""
+
+
+class Collector(Protocol):
+    """See the module."""
+
+    name: ClassVar[str]
+    streams: ClassVar[tuple[str, ...]]
+    Settings: ClassVar[type[CollectorSettings]]
+
+    def __init__(self, settings: Any, context: Context) -> None:
+        """May raise :class:`~lifelog_lake.errors.Unavailable`."""
+
+    def poll(self) -> None:
+        """Look once."""

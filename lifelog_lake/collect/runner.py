@@ -1,0 +1,252 @@
+"""The loop of one collector, without the process around it.
+
+:class:`Runner` makes the collector, calls it, and keeps what the spool can't take at the moment.
+Its state is what the supervisor hears: see :mod:`lifelog_lake.beats`.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from lifelog_lake.beats import Beat, State
+from lifelog_lake.clock import Clock
+from lifelog_lake.collect.protocol import Collector, CollectorSettings
+from lifelog_lake.errors import (
+    InvalidEvent,
+    LifelogError,
+    SpoolFull,
+    SpoolWriteFailed,
+    Unavailable,
+)
+from lifelog_lake.events import BlobSource, Event, new_event
+from lifelog_lake.pause import paused
+from lifelog_lake.validate import JSON
+
+#: How long to wait before an unavailable source is tried again.
+RETRY_S = 30.0
+
+
+class SpoolLike(Protocol):
+    """What a collector's process needs of the spool."""
+
+    def append(self, events: Sequence[Event], cursor: JSON = None) -> range:
+        """Durable on return, or raises SpoolFull or SpoolWriteFailed."""
+
+    def cursor(self, stream: str) -> JSON:
+        """The last durable cursor."""
+
+    def quarantine(self, stream: str, payload: bytes, reason: str) -> Path:
+        """Keep what can't be used."""
+
+
+def describe(error: BaseException) -> str:
+    """An error in words without captured content: ours as they are, others by kind and place."""
+    if isinstance(error, LifelogError):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    what = error.strerror if isinstance(error, OSError) and error.strerror else ""
+    return f"{type(error).__name__}{place}" + (f": {what}" if what else "")
+
+
+class Runner:
+    """Runs one collector turn by turn; also its :class:`~lifelog_lake.collect.protocol.Context`."""
+
+    def __init__(
+        self,
+        cls: type[Collector],
+        settings: CollectorSettings,
+        *,
+        home: Path,
+        spool: SpoolLike,
+        clock: Clock,
+        retry_s: float = RETRY_S,
+    ) -> None:
+        self._cls = cls
+        self._settings = settings
+        self._home = home
+        self._spool = spool
+        self._clock = clock
+        self._retry_s = retry_s
+        self._collector: Collector | None = None
+        self._held: list[Callable[[], object]] = []
+        self._held_rows = 0
+        self._retry_at_s = float("-inf")
+        self._next_s = clock.monotonic_s()
+        self._state: State = "starting"
+        self._reason = ""
+        self._errors = 0
+        self._observed: dict[str, int] = {}
+        self.log = structlog.get_logger().bind(collector=cls.name)
+
+    # --- what the loop uses -------------------------------------------------------------------
+
+    @property
+    def beat(self) -> Beat:
+        """The state as the supervisor should hear it."""
+        return Beat(
+            state=self._state,
+            errors=self._errors,
+            reason=self._reason,
+            every_s=self._settings.every_s,
+            observed=dict(self._observed),
+        )
+
+    def next_in_s(self) -> float:
+        """Seconds until the next turn. Turns don't drift; ones that were missed are left out."""
+        now_s = self._clock.monotonic_s()
+        every_s = self._settings.every_s
+        if self._next_s < now_s - every_s:
+            self._next_s += ((now_s - self._next_s) // every_s) * every_s
+        return max(0.0, self._next_s - now_s)
+
+    def turn(self) -> None:
+        """One look, or what the person, the spool or the source make of it."""
+        self._next_s += self._settings.every_s
+        if paused(self._home, self._clock) is not None:
+            self._let_go()
+            if self._write_held():
+                self._be("paused", "paused by the person")
+            return
+        if not self._write_held():
+            return
+        if self._clock.monotonic_s() < self._retry_at_s:
+            return
+        try:
+            if self._collector is None:
+                self._collector = self._cls(self._settings, self)
+            self._collector.poll()
+        except Unavailable as error:
+            self._retry_at_s = self._clock.monotonic_s() + self._retry_s
+            self._let_go()
+            self._be("unavailable", str(error))
+            return
+        except InvalidEvent as error:
+            self._count(error)
+            self._keep(self._cls.streams[0], b"", str(error))
+        if not self._held:
+            self._be("running", "")
+
+    def fail(self, error: BaseException) -> None:
+        """Say that the process ends because of an error, and write what can still be written."""
+        self._count(error)
+        self._be("error", describe(error))
+        if not isinstance(error, Exception):
+            return
+        try:
+            self._let_go()
+        except Exception as second:  # noqa: BLE001 - the first error is the one that is told
+            self._count(second)
+
+    def stop(self) -> None:
+        """End in order: the collector writes what isn't complete."""
+        self._let_go()
+        if not self._write_held():
+            self.log.error("rows_not_kept", rows=self._held_rows, reason=self._reason)
+            return
+        self._be("stopping", "")
+
+    # --- the collector's context --------------------------------------------------------------
+
+    @property
+    def clock(self) -> Clock:
+        """Wall time and zone."""
+        return self._clock
+
+    def append(self, events: Sequence[Event], cursor: JSON = None) -> None:
+        """See :class:`~lifelog_lake.collect.protocol.Context`."""
+        batch = list(events)
+        self._hold(lambda: self._spool.append(batch, cursor), len(batch))
+
+    def cursor(self, stream: str) -> JSON:
+        """See :class:`~lifelog_lake.collect.protocol.Context`."""
+        return self._spool.cursor(stream)
+
+    def observed(self, stream: str) -> None:
+        """See :class:`~lifelog_lake.collect.protocol.Context`."""
+        self._observed[stream] = self._clock.wall_us()
+
+    def event(
+        self,
+        stream: str,
+        *,
+        at: int,
+        data: Mapping[str, object],
+        id: str | None = None,  # noqa: A002 - the envelope's name
+        end: int | None = None,
+        cont: str | None = None,
+        blob: str | None = None,
+        blob_bytes: int | None = None,
+        media_type: str | None = None,
+        extra: Mapping[str, object] | None = None,
+        source: BlobSource | None = None,
+    ) -> Event:
+        """See :class:`~lifelog_lake.collect.protocol.Context`."""
+        return new_event(
+            stream,
+            at=at,
+            data=data,
+            id=id,
+            end=end,
+            cont=cont,
+            tz=self._clock.tz(),
+            blob=blob,
+            blob_bytes=blob_bytes,
+            media_type=media_type,
+            extra=extra,
+            source=source,
+        )
+
+    def refuse(self, stream: str, payload: bytes, error: InvalidEvent) -> None:
+        """See :class:`~lifelog_lake.collect.protocol.Context`."""
+        self._count(error)
+        self._keep(stream, payload, str(error))
+
+    # --- inside -------------------------------------------------------------------------------
+
+    def _keep(self, stream: str, payload: bytes, reason: str) -> None:
+        self._hold(lambda: self._spool.quarantine(stream, payload, reason), 1)
+
+    def _hold(self, write: Callable[[], object], rows: int) -> None:
+        """Write now, or keep it and everything after it until there is room again."""
+        self._held.append(write)
+        self._held_rows += rows
+        if len(self._held) == 1:
+            self._write_held()
+
+    def _write_held(self) -> bool:
+        """True if nothing waits any more. Order is kept; what was written isn't written twice."""
+        while self._held:
+            try:
+                self._held[0]()
+            except SpoolFull as error:
+                self._be("full", str(error))
+                return False
+            except (SpoolWriteFailed, OSError) as error:
+                self._be("error", describe(error))
+                return False
+            del self._held[0]
+        self._held_rows = 0
+        return True
+
+    def _let_go(self) -> None:
+        collector, self._collector = self._collector, None
+        stop = getattr(collector, "stop", None)
+        if stop is not None:
+            stop()
+
+    def _count(self, error: BaseException) -> None:
+        self._errors += 1
+        self.log.warning("collector_error", error=type(error).__name__, reason=describe(error))
+
+    def _be(self, state: State, reason: str) -> None:
+        if state != self._state:
+            if state in ("full", "error"):
+                self._errors += 1
+            self.log.info("state", state=state, reason=reason)
+        self._state, self._reason = state, reason

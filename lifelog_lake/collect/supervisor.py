@@ -1,0 +1,390 @@
+"""The parent of all capture on a device.
+
+It keeps each enabled collector, the shipper and what else it is given running as processes of
+their own, and records what only it can know: that one died, hangs (*alive*: no beat), sees nothing
+(*fresh*: no observation), can't run here, that the machine slept, that its clock was set, that
+the person paused. What it knows goes into its own spool streams ``lifecycle`` and ``pulse``.
+
+One thread does everything; the readers of the children's pipes only put lines into its queue. It
+sleeps until a line comes or a second has passed.
+"""
+
+from __future__ import annotations
+
+import queue
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+
+import structlog
+
+from lifelog_lake import __version__
+from lifelog_lake.beats import Beat
+from lifelog_lake.clock import US_PER_S, Clock, SystemClock
+from lifelog_lake.collect import health, registry
+from lifelog_lake.collect.clocks import ClockWatch
+from lifelog_lake.collect.process import Backoff, Child, ChildSpec, Message
+from lifelog_lake.collect.recorder import Recorder
+from lifelog_lake.collect.runner import describe
+from lifelog_lake.config import CONFIG_NAME
+from lifelog_lake.errors import LifelogError
+from lifelog_lake.home import Home
+from lifelog_lake.locks import FileLock
+from lifelog_lake.pause import Pause, paused
+from lifelog_lake.spool import Spool, StreamStats
+
+SHIPPER = "ship"
+
+#: Kinds of lifecycle rows for a child's change of state: on entering it, on leaving it.
+_ENTERED = {"unavailable": "unavailable", "full": "full", "error": "error"}
+_LEFT = {"unavailable": "available", "full": "room", "error": "recovered"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """All waits of the supervisor, seconds."""
+
+    tick_s: float = 1.0
+    #: Without a beat for so long a child hangs, and is killed and started again.
+    alive_s: float = 120.0
+    #: Without an observation for so long (or 5 looks, if that is more) a source is stale.
+    fresh_s: float = 60.0
+    pulse_s: float = 60.0
+    status_s: float = 5.0
+    #: From the request to stop to SIGKILL; below the 5 s within which all must be gone.
+    stop_s: float = 4.0
+    backoff: Backoff = field(default_factory=Backoff)
+
+
+class Supervisor:
+    """Runs the children of one home until it is told to stop.
+
+    ``run`` must be called in a thread that lives as long as the children should: Linux ends a
+    child with the thread that started it.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        *,
+        extra: Sequence[ChildSpec] = (),
+        ship: bool = True,
+        clock: Clock | None = None,
+        timing: Timing | None = None,
+        on_status: Callable[[dict[str, object]], None] | None = None,
+    ) -> None:
+        """Check the collectors' settings; raises :class:`~lifelog_lake.errors.UsageError`.
+
+        ``on_status`` is given what ``run/status.json`` gets, in the supervisor's thread.
+        """
+        self._home = home
+        self._clock = clock or SystemClock()
+        self._timing = timing or Timing()
+        self._on_status = on_status
+        self._messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._stop = False
+        self._log = structlog.get_logger()
+        enabled = registry.enabled(home.settings, home.path / CONFIG_NAME)
+        specs = [self._collector_spec(name, cls.streams) for name, cls in enabled.items()]
+        if ship:
+            specs.append(self._own_spec(SHIPPER, "lifelog_lake.ship.child", (), ()))
+        self._children = [
+            Child(spec, self._messages, self._timing.backoff) for spec in (*specs, *extra)
+        ]
+        self._disabled = {
+            name: registry.load(name).streams for name in registry.names() if name not in enabled
+        }
+        self._pause: Pause | None = None
+        self._started_us = 0
+        self._started_s = 0.0
+
+    def stop(self) -> None:
+        """Ask :meth:`run` to end; safe from any thread and in a signal handler."""
+        self._stop = True
+        self._messages.put(None)
+
+    def run(self) -> None:
+        """Run until :meth:`stop`, SIGTERM, SIGINT or SIGHUP; every child is gone on return.
+
+        Raises :class:`~lifelog_lake.errors.Locked` if another supervisor runs on this home, and
+        :class:`~lifelog_lake.errors.SpoolError` if the spool can't be used.
+        """
+        lock = FileLock(self._home.run / "supervisor.lock")
+        try:
+            lock.acquire_now("The supervisor of this home")
+            restore = self._catch_signals()
+            try:
+                self._spool = Spool.of(self._home, self._clock)
+                self._recorder = Recorder(self._spool, self._clock)
+                self._watch = ClockWatch(self._clock)
+                self._started_us, self._started_s = self._clock.wall_us(), self._now_s()
+                self._recorder.lifecycle("started", reason=f"version {__version__}")
+                self._look_at_pause()
+                try:
+                    self._loop()
+                finally:
+                    self._end_children()
+                    self._recorder.lifecycle("stopped")
+                    self._write_pulse()
+                    self._write_status("stopped")
+            finally:
+                restore()
+        finally:
+            lock.close()
+
+    # --- the loop -----------------------------------------------------------------------------
+
+    def _loop(self) -> None:
+        timing = self._timing
+        next_tick_s = last_tick_s = self._now_s()
+        next_pulse_s = next_tick_s + min(5.0, timing.pulse_s)  # the first one soon: it's running
+        next_status_s = next_tick_s
+        while not self._stop:
+            self._take_messages(max(0.0, next_tick_s - self._now_s()))
+            now_s = self._now_s()
+            if now_s < next_tick_s:
+                continue
+            late = now_s - last_tick_s > timing.tick_s + min(10.0, timing.alive_s / 2)
+            last_tick_s, next_tick_s = now_s, now_s + timing.tick_s
+            if self._look_at_clocks() or late:  # nobody could beat, or nobody could hear it
+                self._forgive(now_s)
+            self._look_at_pause()
+            for child in self._children:
+                self._look_after(child, now_s)
+            self._recorder.retry()
+            if now_s >= next_pulse_s:
+                next_pulse_s = now_s + timing.pulse_s
+                self._write_pulse()
+            if now_s >= next_status_s:
+                next_status_s = now_s + timing.status_s
+                self._write_status("running")
+
+    def _take_messages(self, timeout_s: float) -> None:
+        """Wait for a line, then take all that have come."""
+        try:
+            message = self._messages.get(timeout=timeout_s)
+            while True:
+                if message is not None:
+                    self._take(*message)
+                message = self._messages.get_nowait()
+        except queue.Empty:
+            return
+
+    def _take(self, child: Child, life: int, line: bytes | None) -> None:
+        if line is None:
+            return  # its end is seen by its exit
+        before = child.take(life, line, self._now_s(), self._clock.wall_us())
+        if before is None or before.state == child.beat.state:
+            return
+        if child.beat.state == "running":
+            child.reset_freshness(self._now_s())
+        self._tell_change(child, before)
+
+    def _tell_change(self, child: Child, before: Beat) -> None:
+        if (kind := _LEFT.get(before.state)) is not None:
+            self._tell(child, kind)
+        if (kind := _ENTERED.get(child.beat.state)) is not None:
+            self._tell(child, kind, reason=child.beat.reason)
+
+    def _look_after(self, child: Child, now_s: float) -> None:
+        if not child.running:
+            if now_s >= child.next_start_s:
+                self._start(child, now_s)
+            return
+        if (code := child.ended()) is not None:
+            self._mourn(child, f"ended with {_exit_name(code)}", now_s)
+            return
+        if child.spec.beats and now_s - child.last_beat_s >= self._timing.alive_s:
+            child.kill()
+            if child.ended() is None:
+                return  # being killed; reaped at the next tick
+            self._mourn(child, f"no beat for {self._timing.alive_s:.0f} s", now_s)
+            return
+        self._look_at_freshness(child, now_s)
+
+    def _look_at_freshness(self, child: Child, now_s: float) -> None:
+        if child.beat.state != "running":
+            child.stale.clear()
+            return
+        limit_s = max(self._timing.fresh_s, 5 * (child.beat.every_s or 0.0))
+        for stream in child.spec.streams:
+            age_s = now_s - child.fresh_s.get(stream, now_s)
+            if age_s >= limit_s and stream not in child.stale:
+                child.stale.add(stream)
+                self._recorder.lifecycle(
+                    "stale", collector=child.spec.name, stream=stream,
+                    reason=f"alive, but nothing observed for {age_s:.0f} s",
+                )  # fmt: skip
+            elif age_s < limit_s and stream in child.stale:
+                child.stale.discard(stream)
+                self._recorder.lifecycle("fresh", collector=child.spec.name, stream=stream)
+
+    def _start(self, child: Child, now_s: float) -> None:
+        try:
+            child.start(now_s)
+        except OSError as error:
+            child.next_start_s = now_s + self._timing.backoff.most_s
+            child.last_reason = f"can't be started: {error.strerror}"
+            self._tell(child, "failed", reason=child.last_reason)
+            return
+        if child.restarts == 0:
+            self._tell(child, "started")
+
+    def _mourn(self, child: Child, what: str, now_s: float) -> None:
+        reason = f"{what}: {child.beat.reason}" if child.beat.reason else what
+        child.last_reason = reason
+        child.bury(now_s)
+        child.restarts += 1
+        wait_s = child.next_start_s - now_s
+        self._tell(child, "restarted", reason=f"{reason}; started again in {wait_s:.0f} s")
+
+    # --- the machine and the person -----------------------------------------------------------
+
+    def _look_at_clocks(self) -> bool:
+        jumps = self._watch.look()
+        for jump in jumps:
+            reason = f"{jump.step_us / US_PER_S:+.1f} s" if jump.kind == "clock_step" else None
+            self._recorder.lifecycle(
+                jump.kind, at=min(jump.at, jump.end), end=max(jump.at, jump.end), reason=reason,
+                extra={"step_us": jump.step_us},
+            )  # fmt: skip
+        return bool(jumps)
+
+    def _forgive(self, now_s: float) -> None:
+        for child in self._children:
+            child.last_beat_s = now_s
+            child.reset_freshness(now_s)
+
+    def _look_at_pause(self) -> None:
+        before, self._pause = self._pause, paused(self._home.path, self._clock)
+        if before is None and self._pause is not None:
+            self._recorder.lifecycle(
+                "paused", at=max(self._pause.since_us, self._started_us),
+                extra={"until": self._pause.until_us},
+            )  # fmt: skip
+        elif before is not None and self._pause is None:
+            ended_us = self._clock.wall_us()
+            self._recorder.lifecycle("resumed", at=min(before.until_us or ended_us, ended_us))
+
+    # --- reports ------------------------------------------------------------------------------
+
+    def _tell(self, child: Child, kind: str, reason: str | None = None) -> None:
+        """One lifecycle row a stream of the child, or one if it has none."""
+        for stream in child.spec.streams or (None,):
+            self._recorder.lifecycle(
+                kind, collector=child.spec.name, stream=stream, reason=reason or None
+            )
+
+    def _usage(self, mark: str) -> dict[str, tuple[float, int] | None]:
+        now_s = self._now_s()
+        return {child.spec.name: child.usage(mark, now_s) for child in self._children}
+
+    def _write_pulse(self) -> None:
+        data = health.pulse_data(
+            self._home,
+            self._children,
+            self._disabled,
+            self._stats(),
+            uptime_s=self._now_s() - self._started_s,
+            usage=self._usage("pulse"),
+        )
+        self._recorder.write("pulse", data=data)
+
+    def _stats(self) -> dict[str, StreamStats]:
+        try:
+            return self._spool.stats()
+        except (OSError, LifelogError) as error:  # a failing disk must not end the supervision
+            self._log.warning("spool_not_read", reason=describe(error))
+            return {}
+
+    def _write_status(self, state: str) -> None:
+        data = health.status_data(
+            self._home,
+            self._children,
+            now_us=self._clock.wall_us(),
+            started_us=self._started_us,
+            pause=self._pause,
+            rows_waiting=self._recorder.waiting,
+            state=state,
+            usage=self._usage("status"),
+        )
+        try:
+            health.write_status(self._home.run, data)
+        except OSError as error:  # a full disk: the pulse says so, and the screen still can
+            self._log.warning("status_not_written", reason=error.strerror)
+        if self._on_status is not None:
+            self._on_status(data)
+
+    # --- the end ------------------------------------------------------------------------------
+
+    def _end_children(self) -> None:
+        for child in self._children:
+            child.ask_to_stop()
+        kill_at_s = self._now_s() + self._timing.stop_s
+        killed = False
+        while True:
+            for child in self._children:
+                if (code := child.ended()) is not None:
+                    self._tell(child, "stopped", reason=None if code == 0 else _exit_name(code))
+                    child.bury(self._now_s())
+            if not self._left():
+                return
+            if self._now_s() >= kill_at_s:
+                if killed:
+                    self._log.error("children_left", children=self._left())
+                    return
+                killed, kill_at_s = True, kill_at_s + 1.0
+                for child in self._children:
+                    child.kill()
+            self._take_messages(0.02)
+
+    def _left(self) -> list[str]:
+        return [child.spec.name for child in self._children if child.running]
+
+    def _catch_signals(self) -> Callable[[], None]:
+        """Install the handlers; the returned function puts the old ones back."""
+        if threading.current_thread() is not threading.main_thread():
+            return lambda: None
+
+        def on_signal(number: int, frame: FrameType | None) -> None:
+            del number, frame
+            self.stop()
+
+        names = ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK")
+        numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+        before = {number: signal.signal(number, on_signal) for number in numbers}
+
+        def restore() -> None:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+        return restore
+
+    # --- specs --------------------------------------------------------------------------------
+
+    def _collector_spec(self, name: str, streams: tuple[str, ...]) -> ChildSpec:
+        return self._own_spec(name, "lifelog_lake.collect.child", (name,), streams)
+
+    def _own_spec(
+        self, name: str, module: str, arguments: tuple[str, ...], streams: tuple[str, ...]
+    ) -> ChildSpec:
+        argv = (sys.executable, "-m", module, *arguments, "--home", str(self._home.path))
+        to_console = self._home.settings.log.file == ""
+        stderr = None if to_console else self._home.logs / f"{name}.stderr"
+        return ChildSpec(name=name, argv=argv, streams=streams, stderr=stderr)
+
+    def _now_s(self) -> float:
+        return self._clock.monotonic_s()
+
+
+def _exit_name(code: int) -> str:
+    """An exit code in words; on POSIX a negative one is the signal that ended the process."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:
+        return f"signal {-code}"
