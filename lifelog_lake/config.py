@@ -1,0 +1,318 @@
+"""Settings: ``config.toml``, then ``LIFELOG_*`` from the environment, then flags.
+
+Loaded once into a frozen object and passed on. ``[ship] every_s`` is ``LIFELOG_SHIP__EVERY_S``.
+``LOG_LEVEL`` and ``LOG_FILE`` are honoured too (``LIFELOG_LOG__*`` wins over them); an empty
+``LOG_FILE`` means the console. An unknown key is an error that names the nearest known one, a wrong
+value one that names where it was set. The first run writes a commented ``config.toml`` and goes on.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from lifelog_lake import fsio
+from lifelog_lake.errors import UsageError
+
+GIB = 1024**3
+PREFIX = "LIFELOG_"
+CONFIG_NAME = "config.toml"
+
+#: Names that other programs use in ``LOG_LEVEL`` for levels that we have.
+LOG_LEVELS = {"trace": "debug", "warn": "warning", "fatal": "error", "critical": "error"}
+
+
+class Section(BaseModel):
+    """A table of ``config.toml``: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class LakeSettings(Section):
+    """Where the lake lies."""
+
+    url: str = Field("", description="A path, file:// or s3:// address; empty = HOME/lake.")
+
+
+class DeviceSettings(Section):
+    """This device."""
+
+    name: str = Field(
+        "", description="Name in the lake; empty = the host's name. Set once, at the first start."
+    )
+
+
+class SpoolSettings(Section):
+    """The durable queue between collectors and the lake."""
+
+    max_bytes: int = Field(10 * GIB, ge=2**20, description="Most bytes that may wait for the lake.")
+    min_free_bytes: int = Field(
+        GIB // 2, ge=0, description="Free disk space that capture leaves alone."
+    )
+    on_full: Literal["stop", "drop-oldest"] = Field(
+        "stop",
+        description="stop = capture waits for room; drop-oldest = the oldest rows go, recorded.",
+    )
+    segment_bytes: int = Field(4 * 2**20, ge=4096, description="Size at which a segment is sealed.")
+    keep_acked_days: float = Field(7.0, ge=0, description="How long shipped segments are kept.")
+    keep_acked_bytes: int = Field(GIB, ge=0, description="Most bytes of shipped segments kept.")
+
+
+class ShipSettings(Section):
+    """Moving rows from the spool into the lake."""
+
+    every_s: float = Field(60.0, gt=0, description="Seconds between two runs.")
+    batch_rows: int = Field(10_000, ge=1, le=100_000, description="Most rows a commit.")
+
+
+class ServerSettings(Section):
+    """The hub's web server (`lifelog up`)."""
+
+    ip: str = Field(
+        "127.0.0.1",
+        description="Address to listen on; loopback unless a proxy with HTTPS is before it.",
+    )
+    port: int = Field(
+        8899, ge=0, le=65535, description="Port; the next free one is taken if it is in use."
+    )
+    password_hash: str = Field(
+        "", description="From `jupyter server password`; empty = the token in HOME/token."
+    )
+
+
+class LogSettings(Section):
+    """Logs are JSON lines; they never hold captured content."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severity written."
+    )
+    file: str | None = Field(
+        None, description="A path; unset = a file a process in HOME/logs; empty = the console."
+    )
+
+
+class Settings(BaseSettings):
+    """Everything a person can set, except what belongs to one collector's own model.
+
+    ``collectors`` holds the raw tables; :mod:`lifelog_lake.collect.registry` checks each with its
+    collector's own settings model.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    lake: LakeSettings = LakeSettings()
+    device: DeviceSettings = DeviceSettings()
+    spool: SpoolSettings = SpoolSettings()
+    ship: ShipSettings = ShipSettings()
+    server: ServerSettings = ServerSettings()
+    log: LogSettings = LogSettings()
+    collectors: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic's
+        init_settings: PydanticBaseSettingsSource,
+        **_others: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Init values alone: :func:`load` merges file, environment and flags, once."""
+        return (init_settings,)
+
+    def sha256(self) -> str:
+        """Hash of the settings in use: two devices with the same hash behave the same."""
+        return hashlib.sha256(
+            orjson.dumps(self.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
+        ).hexdigest()
+
+
+def default_home() -> Path:
+    """``LIFELOG_HOME``, or the platform's user data directory."""
+    named = os.environ.get("LIFELOG_HOME")
+    if named:
+        return Path(named).expanduser()
+    return Path(platformdirs.user_data_dir("lifelog", appauthor=False))
+
+
+def load(home: Path, flags: Mapping[str, Any] | None = None) -> Settings:
+    """Read the settings of a home; raises :class:`UsageError` that says what, where and how.
+
+    ``flags`` is a nested mapping of what the command line sets. A missing file is no error.
+    """
+    path = home / CONFIG_NAME
+    from_file = _read_toml(path)
+    from_environment = _environment()
+    merged = _merge(_merge(from_file, from_environment), flags or {})
+    try:
+        return Settings(**merged)
+    except ValidationError as error:
+        raise explain(error, path, Settings) from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise UsageError(
+            f"{path} can't be read: {error.strerror}.",
+            hint="Make it readable for you, or name another home with --home.",
+            path=str(path),
+        ) from None
+    try:
+        return tomllib.loads(text.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, UnicodeDecodeError
+        raise UsageError(
+            f"{path} isn't valid TOML: {error}.", hint="Mend the line, or move the file away."
+        ) from None
+
+
+def _environment() -> dict[str, Any]:
+    known = {name.upper() for name in Settings.model_fields}
+    for variable in os.environ:
+        if not variable.upper().startswith(PREFIX) or "__" not in variable:
+            continue
+        section = variable[len(PREFIX) :].split("__")[0].upper()
+        if section not in known:
+            nearest = difflib.get_close_matches(section, known, n=1)
+            raise UsageError(
+                f"The environment variable {variable} names no setting.",
+                hint=f"Did you mean {PREFIX}{nearest[0]}__…?"
+                if nearest
+                else "`lifelog config show` lists them.",
+            )
+    try:
+        values: dict[str, Any] = EnvSettingsSource(Settings)()
+    except SettingsError as error:
+        raise UsageError(
+            f"The environment isn't usable: {error}.",
+            hint=f"Set one setting a variable: {PREFIX}SHIP__EVERY_S=60.",
+        ) from None
+    log: dict[str, Any] = {}
+    if level := os.environ.get("LOG_LEVEL", "").strip().lower():
+        log["level"] = LOG_LEVELS.get(level, level)
+    if "LOG_FILE" in os.environ:
+        log["file"] = os.environ["LOG_FILE"]
+    return _merge({"log": log}, values) if log else values
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(under, Mapping):
+            merged[key] = _merge(under, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def environment_name(setting: tuple[str, ...]) -> str:
+    """Name of the environment variable that sets ``("ship", "every_s")``."""
+    return PREFIX + "__".join(setting).upper()
+
+
+def explain(
+    error: ValidationError, where: Path, model: type[BaseModel], prefix: tuple[str, ...] = ()
+) -> UsageError:
+    """The first problem of a validation as a sentence that names the setting and the remedy.
+
+    ``where`` is the file of the settings; a value that came from the environment is said to.
+    """
+    problem = error.errors(include_url=False, include_input=False)[0]
+    location = (*prefix, *(str(part) for part in problem["loc"]))
+    name = ".".join(location)
+    source = _variable_of(location)
+    place = f"It comes from the environment variable {source}." if source else f"See {where}."
+    if problem["type"] != "extra_forbidden":
+        message = problem["msg"].removeprefix("Value error, ")
+        return UsageError(f"The setting {name} is wrong: {message}.", hint=place, setting=name)
+    siblings = _fields_at(model, tuple(str(part) for part in problem["loc"][:-1]))
+    nearest = difflib.get_close_matches(location[-1], siblings, n=1, cutoff=0.4)
+    if nearest:
+        place = f"Did you mean '{nearest[0]}'? {place}"
+    elif siblings:
+        place = f"Known here: {', '.join(sorted(siblings))}. {place}"
+    return UsageError(f"There is no setting '{name}'.", hint=place, setting=name)
+
+
+def _variable_of(setting: tuple[str, ...]) -> str | None:
+    """The variable of the environment that sets this setting now, if there is one."""
+    wanted = environment_name(setting)
+    for variable in os.environ:
+        if variable.upper() == wanted:
+            return variable
+    alias = {("log", "level"): "LOG_LEVEL", ("log", "file"): "LOG_FILE"}.get(setting)
+    return alias if alias is not None and alias in os.environ else None
+
+
+def _fields_at(model: type[BaseModel], path: tuple[str, ...]) -> list[str]:
+    for part in path:
+        annotation = model.model_fields[part].annotation
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            return []
+        model = annotation
+    return list(model.model_fields)
+
+
+def write_default(home: Path, collectors: Mapping[str, type[BaseModel]]) -> bool:
+    """Write the commented default ``config.toml`` if there is none; True if it was written."""
+    path = home / CONFIG_NAME
+    if path.exists():
+        return False
+    fsio.make_dirs(home, at="home")
+    fsio.write_atomic(path, default_toml(collectors).encode(), at="config")
+    return True
+
+
+def default_toml(collectors: Mapping[str, type[BaseModel]]) -> str:
+    """Every setting with its default, commented out, so that new defaults reach old homes."""
+    lines = ["# Settings of lifelog_lake. What is commented out is the default."]
+    for name, field in Settings.model_fields.items():
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            lines += _toml_section(name, annotation)
+    for name, model in sorted(collectors.items()):
+        lines += _toml_section(f"collectors.{name}", model)
+    return "\n".join(lines) + "\n"
+
+
+def _toml_section(name: str, model: type[BaseModel]) -> list[str]:
+    lines = ["", f"[{name}]"]
+    for key, field in model.model_fields.items():
+        default = field.get_default(call_default_factory=True)  # type: ignore[call-arg,unused-ignore]
+        lines += [f"# {field.description}", f"# {key} = {_toml_value(default)}"]
+    return lines
+
+
+def _toml_value(value: object) -> str:
+    """A default as TOML. What is unset has no value there: an empty string would mean something."""
+    if value is None:
+        return "(unset)"
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key} = {_toml_value(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(_toml_value(item) for item in value) + "]"
+    return orjson.dumps(value).decode()  # strings, numbers and booleans are written alike in both
