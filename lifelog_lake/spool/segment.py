@@ -1,0 +1,218 @@
+"""Segments: lines with a checksum, in a file that is extended by zeros. See the package docstring."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lifelog_lake import fsio
+from lifelog_lake.errors import SpoolFull, SpoolWriteFailed
+
+#: An open segment grows in steps of this size, so that most syncs carry no file metadata.
+STEP_BYTES = 128 * 1024
+
+#: crc, length, seq, type and the blanks between them.
+PREFIX_BYTES = 37
+_PREFIX = re.compile(rb"([0-9a-f]{8}) ([0-9a-f]{8}) ([0-9a-f]{16}) ([HRC]) ")
+_SEALED = re.compile(r"(\d{20})-(\d{20})\.seg")
+_OPEN = re.compile(r"(\d{20})\.open")
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One right line of a segment; ``start`` and ``end`` are byte offsets."""
+
+    kind: bytes
+    seq: int
+    payload: bytes
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Bytes of a segment that are no right line."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SegmentName:
+    """What a segment's file name says. ``last`` is None for an open segment."""
+
+    first: int
+    path: Path
+    last: int | None = None
+
+
+def parse_name(path: Path) -> SegmentName | None:
+    """Read a file name; None if it isn't a segment's."""
+    if match := _SEALED.fullmatch(path.name):
+        return SegmentName(int(match[1]), path, int(match[2]))
+    if match := _OPEN.fullmatch(path.name):
+        return SegmentName(int(match[1]), path)
+    return None
+
+
+def open_name(first: int) -> str:
+    """File name of an open segment."""
+    return f"{first:020d}.open"
+
+
+def sealed_name(first: int, last: int) -> str:
+    """File name of a sealed segment."""
+    return f"{first:020d}-{last:020d}.seg"
+
+
+def frame(kind: bytes, seq: int, payload: bytes) -> bytes:
+    """One line."""
+    rest = b"%08x %016x %b %b" % (len(payload), seq, kind, payload)
+    return b"%08x %b\n" % (zlib.crc32(rest), rest)
+
+
+def parse(data: bytes, start: int) -> Line | None:
+    """The line that begins at ``start``, or None if no right one does."""
+    match = _PREFIX.match(data, start)
+    if match is None:
+        return None
+    end = match.end() + int(match[2], 16)
+    if end >= len(data) or zlib.crc32(data[start + 9 : end]) != int(match[1], 16):
+        return None
+    return Line(match[4], int(match[3], 16), data[match.end() : end], start, end + 1)
+
+
+def scan(data: bytes, start: int = 0) -> Iterator[Line | Damage]:
+    """All lines from ``start`` to the zeros at the end, and the damage between them."""
+    size = len(data.rstrip(b"\0"))
+    position = start
+    while position < size:
+        line = parse(data, position)
+        if line is not None:
+            yield line
+            if data[line.end - 1] != ord("\n"):  # the record is right, its newline isn't
+                yield Damage(line.end - 1, line.end)
+            position = line.end
+            continue
+        following = position
+        while True:
+            newline = data.find(b"\n", following, size)
+            following = size if newline < 0 else newline + 1
+            if following >= size or parse(data, following) is not None:
+                break
+        yield Damage(position, following)
+        position = following
+
+
+def torn_from(data: bytes, damage: Damage) -> int:
+    """Where, in damage at the end of a segment, the unfinished line begins (rule 4)."""
+    return data.rfind(b"\n", damage.start, damage.end) + 1 or damage.start
+
+
+def lines_in(data: bytes, damage: Damage) -> int:
+    """How many seqs damaged whole lines may have held; ends of batches hold none."""
+    lines = data[damage.start : damage.end].split(b"\n")[:-1]
+    return sum(1 for line in lines if line[PREFIX_BYTES - 2 : PREFIX_BYTES - 1] != b"C")
+
+
+class OpenSegment:
+    """The segment that is appended to. Every call is made under the stream's lock.
+
+    ``end`` is where the next line goes, ``next_seq`` what the next record gets.
+    """
+
+    def __init__(self, path: Path, fd: int, *, end: int, size: int, next_seq: int) -> None:
+        self.path = path
+        self.fd = fd
+        self.end = end
+        self.size = size
+        self.next_seq = next_seq
+        self.inode = os.fstat(fd).st_ino
+        self.boot_id = ""
+        self.cursor: bytes | None = None
+        self.bad = False
+
+    @classmethod
+    def create(cls, path: Path, first: int, header: bytes) -> OpenSegment:
+        """Create a segment with its header and first step of zeros; durable with its name."""
+        fd = fsio.open_new(path, at="append.new")
+        segment = cls(path, fd, end=0, size=0, next_seq=first)
+        try:
+            segment.reserve(len(header) + STEP_BYTES)
+            segment.write(frame(b"H", first, header))
+            fsio.sync_dir(path.parent, at="append.new")
+        except BaseException:
+            segment.close()
+            path.unlink(missing_ok=True)
+            raise
+        return segment
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it holds no seq, only its header."""
+        return int(self.path.stem) == self.next_seq
+
+    def reserve(self, room: int) -> None:
+        """Extend the file by zeros until ``room`` bytes follow the last line.
+
+        Raises :class:`SpoolFull` if the disk has none; the file is as before then.
+        """
+        wanted = self.end + room
+        if wanted <= self.size:
+            return
+        step = max(STEP_BYTES, wanted - self.size)
+        try:
+            fsio.pwrite(self.fd, bytes(step), self.size, self.path, at="append.extend")
+        except OSError as error:
+            os.ftruncate(self.fd, self.size)
+            if error.errno in NO_ROOM:
+                raise SpoolFull(
+                    "The disk is full.",
+                    hint="Make room; capture goes on by itself.",
+                    path=str(self.path),
+                ) from error
+            raise
+        self.size += step
+
+    def write(self, data: bytes) -> None:
+        """Write lines and sync them. On failure nothing counts and the segment is ``bad``."""
+        try:
+            fsio.pwrite(self.fd, data, self.end, self.path, at="append")
+            fsio.sync(self.fd, self.path, at="append")
+        except OSError as error:
+            self.bad = True
+            # Best effort: other processes must not read what wasn't acknowledged. A disk that
+            # refuses this too is covered by `bad`: the next append begins a new file.
+            with contextlib.suppress(OSError):
+                fsio.clear(self.fd, len(data), self.end)
+            raise SpoolWriteFailed(
+                f"Writing to the spool failed: {error.strerror or error}.",
+                hint="The batch isn't acknowledged; the next one begins a new file.",
+                path=str(self.path),
+            ) from error
+        self.end += len(data)
+
+    def seal(self) -> Path:
+        """Cut the zeros off, sync, and give the file its sealed name."""
+        if not self.bad:
+            fsio.truncate(self.fd, self.end, self.path, at="seal")
+            fsio.sync(self.fd, self.path, at="seal")
+        self.close()
+        first = int(self.path.stem)
+        target = self.path.with_name(sealed_name(first, self.next_seq - 1))
+        fsio.rename(self.path, target, at="seal")
+        fsio.sync_dir(target.parent, at="seal")
+        return target
+
+    def close(self) -> None:
+        """Close the file."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
