@@ -1,0 +1,104 @@
+"""Content-addressed files of a local lake: copied once, resumable, verified before they count."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from pathlib import Path
+
+from lifelog_lake import fsio
+from lifelog_lake.errors import LakeDamaged
+from lifelog_lake.lake.target import LocalTarget
+from lifelog_lake.locks import FileLock
+
+PIECE_BYTES = 8 * 2**20
+#: A file that has been there longer than this is looked at again before a row relies on it.
+TRUST_S = 7 * 86_400.0
+
+
+def has(target: LocalTarget, sha256: str, size_bytes: int | None = None) -> bool:
+    """Whether content is in the lake, with the right size if that is known."""
+    try:
+        found = target.blob(sha256).stat().st_size
+    except FileNotFoundError:
+        return False
+    return size_bytes is None or found == size_bytes
+
+
+def put(target: LocalTarget, source: Path, sha256: str) -> bool:
+    """Copy a file into the lake under its hash; durable on return, False if it was there.
+
+    A copy that was interrupted goes on where it stopped. Memory doesn't grow with the size.
+    Raises :class:`LakeDamaged` if ``source`` isn't the content that its hash says.
+    """
+    final = target.blob(sha256)
+    size_bytes = source.stat().st_size
+    fsio.make_dirs(final.parent, at="blob.copy", root=target.root)
+    if _can_trust(final, sha256, size_bytes):
+        # Whoever copied it may have been killed before its name was synced.
+        fsio.sync_file(final, at="blob.copy")
+        fsio.sync_dir(final.parent, at="blob.copy")
+        return False
+    partial = final.with_name(f".{sha256}.part")
+    lock = FileLock(partial)
+    try:
+        with lock:
+            if not lock.is_current():  # another copier has finished with the file we waited for
+                return put(target, source, sha256)
+            if not _copy(source, partial, sha256):
+                raise LakeDamaged(
+                    f"A blob in the spool isn't what was put there ({sha256[:12]}…).",
+                    hint="It is kept in quarantine; the disk of this device may be failing.",
+                    path=str(source),
+                )
+            fsio.rename(partial, final, at="blob.copy")
+            fsio.sync_dir(final.parent, at="blob.copy")
+    finally:
+        lock.close()
+    return True
+
+
+def _copy(source: Path, partial: Path, sha256: str) -> bool:
+    """Fill ``partial`` from where it stopped; once more from the start if that gave other bytes."""
+    for attempt in ("resume", "restart"):
+        fd = os.open(partial, os.O_RDWR | getattr(os, "O_BINARY", 0))
+        try:
+            if attempt == "restart":
+                fsio.truncate(fd, 0, partial, at="blob.copy")
+            digest = hashlib.sha256()
+            with os.fdopen(os.dup(fd), "rb") as there:
+                done = min(os.fstat(fd).st_size, source.stat().st_size)
+                fsio.truncate(fd, done, partial, at="blob.copy")
+                while piece := there.read(PIECE_BYTES):
+                    digest.update(piece)
+            with source.open("rb") as stream:
+                stream.seek(done)
+                while piece := stream.read(PIECE_BYTES):
+                    digest.update(piece)
+                    fsio.pwrite(fd, piece, done, partial, at="blob.copy")
+                    done += len(piece)
+            fsio.sync(fd, partial, at="blob.copy")
+        finally:
+            os.close(fd)
+        if digest.hexdigest() == sha256:
+            return True
+    partial.unlink(missing_ok=True)
+    return False
+
+
+def _can_trust(final: Path, sha256: str, size_bytes: int) -> bool:
+    """Whether content that is there may be relied on; an old one is read again first."""
+    try:
+        status = final.stat()
+    except FileNotFoundError:
+        return False
+    if status.st_size != size_bytes:
+        return False
+    return time.time() - status.st_mtime < TRUST_S or hash_of(final) == sha256
+
+
+def hash_of(path: Path) -> str:
+    """sha256 of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,167 @@
+"""Who a lake is: ``lake.json`` at its root, and the home's memory of the lake it knows.
+
+A home that knows a lake never makes a new one in its place: a missing or different one means
+*unreachable* (an unmounted disk must not become a new empty lake).
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from lifelog_lake import fsio
+from lifelog_lake.clock import Clock, SystemClock, iso
+from lifelog_lake.errors import LakeRefused, LakeUnreachable
+from lifelog_lake.home import Home
+from lifelog_lake.lake.target import BLOBS, CONTROL, TABLES, LocalTarget, parse_url, require_fit
+
+FORMAT = 1
+NAME = "lake.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LakeIdentity:
+    """A lake's id and generation; the generation rises when a restore rolls the lake back."""
+
+    lake_id: str
+    generation: int
+    created_at: str
+
+    @property
+    def mark(self) -> str:
+        """``<lake id>/<generation>``: what a spool's acks belong to."""
+        return f"{self.lake_id}/{self.generation}"
+
+
+def read_identity(target: LocalTarget) -> LakeIdentity | None:
+    """The lake at a target, None if there is none; :class:`LakeRefused` for a newer format."""
+    path = target.root / NAME
+    try:
+        content = orjson.loads(path.read_bytes())
+        format_version = int(content["format"])
+        identity = LakeIdentity(
+            lake_id=str(content["lake_id"]),
+            generation=int(content["generation"]),
+            created_at=str(content["created_at"]),
+        )
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise LakeUnreachable(
+            f"{path} can't be read: {error.strerror}.", hint="Check the mount and its permissions."
+        ) from None
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise LakeRefused(
+            f"{path} can't be read: {error!r}.", hint="Restore it from a backup."
+        ) from None
+    if format_version > FORMAT:
+        raise LakeRefused(
+            f"The lake {target.url} has format {format_version}; this version knows {FORMAT}.",
+            hint="Install a newer lifelog_lake.",
+        )
+    return identity
+
+
+def create(target: LocalTarget, clock: Clock) -> LakeIdentity:
+    """Make a lake in a missing or empty directory. Raises :class:`LakeRefused` otherwise."""
+    if target.root.exists() and (not target.root.is_dir() or any(target.root.iterdir())):
+        raise LakeRefused(
+            f"{target.root} isn't empty and isn't a lake ({NAME} is missing).",
+            hint="Choose an empty directory, or restore lake.json from a backup.",
+        )
+    try:
+        fsio.make_dirs(target.root, at="lake")
+        require_fit(target)
+        for name in (TABLES, BLOBS, CONTROL):
+            fsio.make_dirs(target.root / name, at="lake")
+        identity = LakeIdentity(
+            lake_id=str(uuid.uuid4()), generation=1, created_at=iso(clock.wall_us())
+        )
+        write_identity(target, identity)
+    except OSError as error:
+        raise LakeUnreachable(
+            f"No lake can be made in {target.root}: {error.strerror}.",
+            hint="Choose a directory that you may write.",
+        ) from None
+    return identity
+
+
+def write_identity(target: LocalTarget, identity: LakeIdentity) -> None:
+    """Replace ``lake.json``; durable on return."""
+    content = {
+        "format": FORMAT,
+        "lake_id": identity.lake_id,
+        "generation": identity.generation,
+        "created_at": identity.created_at,
+    }
+    fsio.write_atomic(
+        target.root / NAME, orjson.dumps(content, option=orjson.OPT_INDENT_2), at="lake"
+    )
+
+
+def init_lake(home: Home, url: str | None = None, clock: Clock | None = None) -> LakeIdentity:
+    """Create the home's lake or join an existing one, and remember it. Idempotent.
+
+    Without ``url`` the setting decides, and a lake that this home knows must be the one that is
+    there. With ``url`` a person says so: the home turns to that lake.
+    """
+    target = parse_url(url or home.lake_url)
+    known = known_lake(home)
+    if url is None and known is not None:
+        return require_known(home)
+    identity = read_identity(target) or create(target, clock or SystemClock())
+    _remember(home, target, identity)
+    return identity
+
+
+def require_known(home: Home) -> LakeIdentity:
+    """The lake at the home's address, if it is the one the home knows.
+
+    Raises :class:`LakeUnreachable` if it is missing or another one.
+    """
+    target = parse_url(home.lake_url)
+    known = known_lake(home)
+    found = read_identity(target)
+    if found is None:
+        raise LakeUnreachable(
+            f"There is no lake at {target.url}.",
+            hint="Mount its disk; the spool keeps everything until then."
+            if known is not None
+            else f"Make one: lifelog init --lake {target.url}",
+        )
+    if known is None:
+        raise LakeUnreachable(
+            f"This home doesn't know the lake at {target.url} yet.",
+            hint=f"Join it: lifelog init --lake {target.url}",
+        )
+    if known != found.lake_id:
+        raise LakeUnreachable(
+            f"The lake at {target.url} is another one than this home knows ({known}).",
+            hint=f"Mount the right disk, or turn to this lake: lifelog init --lake {target.url}",
+        )
+    return found
+
+
+def known_lake(home: Home) -> str | None:
+    """Id of the lake this home ships to; None before the first start."""
+    try:
+        return str(orjson.loads(_memory(home).read_bytes())["lake_id"])
+    except FileNotFoundError:
+        return None
+    except (orjson.JSONDecodeError, KeyError) as error:
+        raise LakeUnreachable(
+            f"{_memory(home)} can't be read: {error!r}.",
+            hint=f"Join the lake again: lifelog init --lake {home.lake_url}",
+        ) from None
+
+
+def _memory(home: Home) -> Path:
+    return home.path / NAME
+
+
+def _remember(home: Home, target: LocalTarget, identity: LakeIdentity) -> None:
+    content = {"lake_id": identity.lake_id, "url": target.url}
+    fsio.write_atomic(_memory(home), orjson.dumps(content, option=orjson.OPT_INDENT_2), at="home")

@@ -1,0 +1,251 @@
+"""Proof that nothing was lost or doubled: seqs, ids, files, blobs.
+
+For each device, stream and epoch the seqs in the table, together with the ranges that lifecycle
+rows account for, must be just 0 to the watermark, none twice. Every data file must be there with
+its size, every blob that a row names too; with ``read_data`` their bytes must match their hashes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+
+from lifelog_lake.errors import LakeUnreachable
+from lifelog_lake.lake.blobs import hash_of
+from lifelog_lake.lake.identity import read_identity
+from lifelog_lake.lake.schema import PARTITION
+from lifelog_lake.lake.target import LocalTarget, parse_url
+
+#: Lifecycle kinds whose range of seqs need not be in the table.
+ACCOUNTED = frozenset({"present", "dropped", "quarantined", "lost", "renumbered", "done"})
+#: Those that mean something is gone for good; shown, but known.
+GONE = frozenset({"dropped", "quarantined", "lost", "blob-lost", "blob-quarantined"})
+_HASHED_NAME = re.compile(r"([0-9a-f]{64})\.parquet")
+
+Key = tuple[str, str, str]  # device, stream, epoch
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that isn't as it should be: kind, where, what, and what to do about it."""
+
+    kind: str
+    where: str
+    message: str
+    hint: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """What was looked at and found. ``recorded`` are losses that were noted when they happened."""
+
+    findings: list[Finding] = field(default_factory=list)
+    recorded: list[str] = field(default_factory=list)
+    tables: int = 0
+    rows: int = 0
+    files: int = 0
+    blobs: int = 0
+    bytes_read: int = 0
+
+
+def verify(
+    url: str, *, read_data: bool = False, progress: Callable[[str], None] | None = None
+) -> Report:
+    """Verify the lake at an address. Raises :class:`LakeUnreachable` if there is none."""
+    target = parse_url(url)
+    if read_identity(target) is None:
+        raise LakeUnreachable(
+            f"There is no lake at {target.url}.", hint="Check the address and the mount."
+        )
+    return _Verification(target, read_data, progress or (lambda where: None)).run()
+
+
+class _Verification:
+    def __init__(
+        self, target: LocalTarget, read_data: bool, progress: Callable[[str], None]
+    ) -> None:
+        self._target = target
+        self._read_data = read_data
+        self._progress = progress
+        self._report = Report()
+        self._spans: dict[Key, list[Span]] = defaultdict(list)
+        self._accounted: dict[Key, list[Span]] = defaultdict(list)
+        self._handles: dict[str, DeltaTable] = {}
+        self._seen_blobs: set[str] = set()
+
+    def run(self) -> Report:
+        for stream in self._target.streams():
+            self._progress(stream)
+            try:
+                handle = DeltaTable(self._target.table(stream))
+                self._handles[stream] = handle
+                self._check_files(stream, handle)
+                self._check_rows(stream, handle)
+            except (DeltaError, OSError, pa.ArrowException) as error:
+                first_line = str(error).splitlines()[0][:300]
+                self._find("table", stream, f"The table can't be read: {first_line}", _RESTORE)
+            self._report.tables += 1
+        self._check_seqs()
+        return self._report
+
+    def _check_files(self, stream: str, handle: DeltaTable) -> None:
+        root = self._target.table(stream)
+        actions = pa.table(handle.get_add_actions())
+        for name, size in zip(
+            actions["path"].to_pylist(), actions["size_bytes"].to_pylist(), strict=True
+        ):
+            path = root / unquote(name)
+            where = f"{stream}/{name}"
+            self._report.files += 1
+            try:
+                found = path.stat().st_size
+            except FileNotFoundError:
+                self._find("data-file-missing", where, "A data file is missing.", _RESTORE)
+                continue
+            if found != size:
+                self._find("data-file-size", where, f"It has {found} bytes, not {size}.", _RESTORE)
+            elif self._read_data and (match := _HASHED_NAME.fullmatch(path.name)):
+                self._report.bytes_read += size
+                if hash_of(path) != match[1]:
+                    self._find(
+                        "data-file-damaged", where, "Its bytes don't match its hash.", _RESTORE
+                    )
+
+    def _check_rows(self, stream: str, handle: DeltaTable) -> None:
+        columns = ["id", "device", "epoch", "seq", "blob", "blob_bytes"]
+        if stream == "lifecycle":
+            columns += ["kind", "stream", "about_epoch", "first_seq", "last_seq"]
+        days = sorted({part[PARTITION] for part in handle.partitions()})
+        for day in days:
+            rows = handle.to_pyarrow_dataset(partitions=[(PARTITION, "=", day)]).to_table(columns)
+            self._report.rows += rows.num_rows
+            self._check_ids(f"{stream} {day}", rows["id"])
+            self._collect_spans(stream, rows)
+            self._check_blobs(f"{stream} {day}", rows)
+            if stream == "lifecycle":
+                self._collect_accounted(rows)
+
+    def _check_ids(self, where: str, ids: pa.ChunkedArray) -> None:
+        doubled = len(ids) - pc.count_distinct(ids, mode="all").as_py()
+        if doubled:
+            self._find("id-doubled", where, f"{doubled} rows have an id that another has.", _REPORT)
+
+    def _collect_spans(self, stream: str, rows: pa.Table) -> None:
+        groups = rows.group_by(["device", "epoch"]).aggregate([("seq", "list")])
+        for group in groups.to_pylist():
+            key = (group["device"], stream, group["epoch"])
+            self._spans[key] += _spans(group["seq_list"])
+
+    def _collect_accounted(self, rows: pa.Table) -> None:
+        for row in rows.select(
+            ["device", "kind", "stream", "about_epoch", "first_seq", "last_seq"]
+        ).to_pylist():
+            if row["first_seq"] is None:
+                continue
+            span = (row["first_seq"], row["last_seq"])
+            if row["kind"] in ACCOUNTED:
+                self._accounted[(row["device"], row["stream"], row["about_epoch"])].append(span)
+            if row["kind"] in GONE:
+                self._report.recorded.append(
+                    f"{row['device']} {row['stream']}: seqs {span[0]} to {span[1]} {row['kind']}"
+                )
+
+    def _check_blobs(self, where: str, rows: pa.Table) -> None:
+        named = (
+            rows.filter(pc.is_valid(rows["blob"])).group_by(["blob", "blob_bytes"]).aggregate([])
+        )
+        for sha256, size in zip(
+            named["blob"].to_pylist(), named["blob_bytes"].to_pylist(), strict=True
+        ):
+            if sha256 in self._seen_blobs:
+                continue
+            self._seen_blobs.add(sha256)
+            self._report.blobs += 1
+            self._check_blob(where, self._target.blob(sha256), sha256, size)
+
+    def _check_blob(self, where: str, path: Path, sha256: str, size: int) -> None:
+        try:
+            found = path.stat().st_size
+        except FileNotFoundError:
+            self._find("blob-missing", where, f"Blob {sha256} is missing.", _RESTORE)
+            return
+        if found != size:
+            self._find(
+                "blob-size", where, f"Blob {sha256} has {found} bytes, not {size}.", _RESTORE
+            )
+        elif self._read_data:
+            self._report.bytes_read += found
+            if hash_of(path) != sha256:
+                self._find("blob-damaged", where, f"Blob {sha256} has other bytes.", _RESTORE)
+
+    def _check_seqs(self) -> None:
+        for key in sorted({*self._spans, *self._accounted}):
+            device, stream, epoch = key
+            where = f"{device}/{stream}/{epoch}"
+            handle = self._handles.get(stream)
+            mark = handle.transaction_version(where) if handle is not None else None
+            rows = sorted(self._spans.get(key, []))
+            for span in _overlaps(rows):
+                self._find("seq-doubled", where, f"Seqs {_text(span)} are there twice.", _REPORT)
+            if rows and rows[-1][1] > (-1 if mark is None else mark):
+                self._find(
+                    "seq-beyond",
+                    where,
+                    f"Seq {rows[-1][1]} is above the watermark {mark}.",
+                    _REPORT,
+                )
+            covered = sorted([*rows, *self._accounted.get(key, [])])
+            for span in _missing(covered, -1 if mark is None else mark):
+                self._find("seq-missing", where, f"Seqs {_text(span)} are missing.", _RESTORE)
+
+    def _find(self, kind: str, where: str, message: str, hint: str) -> None:
+        self._report.findings.append(Finding(kind=kind, where=where, message=message, hint=hint))
+
+
+_RESTORE = "Restore it from a backup; the device's kept segments may still have the rows."
+_REPORT = "Please report this: it should be impossible."
+
+
+def _spans(seqs: Iterable[int]) -> Iterator[Span]:
+    """Seqs as inclusive ranges; one that comes twice makes two that overlap."""
+    first = last = None
+    for seq in sorted(seqs):
+        if first is not None and last is not None and seq != last + 1:
+            yield first, last
+            first = None
+        first = seq if first is None else first
+        last = seq
+    if first is not None and last is not None:
+        yield first, last
+
+
+def _overlaps(spans: list[Span]) -> Iterator[Span]:
+    end = -1
+    for first, last in spans:
+        if first <= end:
+            yield first, min(last, end)
+        end = max(end, last)
+
+
+def _missing(spans: list[Span], mark: int) -> Iterator[Span]:
+    expected = 0
+    for first, last in spans:
+        if first > expected and expected <= mark:
+            yield expected, min(first - 1, mark)
+        expected = max(expected, last + 1)
+    if expected <= mark:
+        yield expected, mark
+
+
+def _text(span: Span) -> str:
+    return str(span[0]) if span[0] == span[1] else f"{span[0]} to {span[1]}"

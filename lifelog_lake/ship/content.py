@@ -1,0 +1,65 @@
+"""The blobs of a batch: in the lake and durable before any row that names them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lifelog_lake.errors import LakeDamaged
+from lifelog_lake.lake import blobs
+from lifelog_lake.lake.target import LocalTarget
+from lifelog_lake.spool import Batch, Outlet, Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brought:
+    """Records whose blob is in the lake. ``missing`` names seqs that go without: seq -> kind."""
+
+    records: tuple[Record, ...]
+    missing: dict[int, str]
+    copied: int
+    copied_bytes: int
+
+
+def bring_blobs(
+    target: LocalTarget, outlet: Outlet, batch: Batch, records: tuple[Record, ...]
+) -> Brought:
+    """Copy what the spool has; what only the lake has is looked at there.
+
+    A row whose content can't be had keeps everything else, with the hash in
+    ``extra["_blob_missing"]``.
+    """
+    ready: list[Record] = []
+    missing: dict[int, str] = {}
+    copied = copied_bytes = 0
+    for record in records:
+        sha256 = record.fields.get("blob")
+        if sha256 is None:
+            ready.append(record)
+            continue
+        source = outlet.blob_path(batch, record)
+        try:
+            if source.exists():
+                if blobs.put(target, source, sha256):
+                    copied += 1
+                    copied_bytes += record.fields["blob_bytes"]
+            elif not blobs.has(target, sha256, record.fields.get("blob_bytes")):
+                missing[record.seq] = "blob-lost"
+        except FileNotFoundError:  # another shipper acked it meanwhile, so it is in the lake
+            if not blobs.has(target, sha256, record.fields.get("blob_bytes")):
+                missing[record.seq] = "blob-lost"
+        except LakeDamaged:
+            outlet.quarantine_blob(batch, record)
+            missing[record.seq] = "blob-quarantined"
+        ready.append(_without_blob(record) if record.seq in missing else record)
+    return Brought(records=tuple(ready), missing=missing, copied=copied, copied_bytes=copied_bytes)
+
+
+def _without_blob(record: Record) -> Record:
+    fields: dict[str, Any] = {
+        name: value
+        for name, value in record.fields.items()
+        if name not in {"blob", "blob_bytes", "media_type"}
+    }
+    fields["extra"] = {**(fields.get("extra") or {}), "_blob_missing": record.fields["blob"]}
+    return replace(record, fields=fields)

@@ -1,0 +1,51 @@
+"""Rows that may be in the lake already: pulled ones, and those that are offered again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lifelog_lake.events import is_pulled
+from lifelog_lake.lake.schema import day
+from lifelog_lake.lake.table import Snapshot
+from lifelog_lake.spool import Batch, Record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """The records of a batch to write, and the seqs of those that the lake has."""
+
+    keep: tuple[Record, ...]
+    left_out: tuple[int, ...]
+
+
+def leave_out_present(batch: Batch, check_ids_to: int, snapshot: Snapshot) -> Rows:
+    """Leave out rows whose id the lake has on their days, or that came before in the batch.
+
+    Only rows that can come twice are looked up: those with a uuid5 (a source that can be read
+    again) and those up to ``check_ids_to`` (offered again in a new epoch).
+    """
+    doubtful = [
+        record
+        for record in batch.records
+        if record.seq <= check_ids_to or is_pulled(record.fields["id"])
+    ]
+    if not doubtful:
+        return Rows(keep=batch.records, left_out=())
+    times = [record.fields["at"] for record in doubtful]
+    present = snapshot.ids_among(
+        [record.fields["id"] for record in doubtful],
+        {day(at) for at in times},
+        min(times),
+        max(times),
+    )
+    doubtful_seqs = {record.seq for record in doubtful}
+    keep, left_out = [], []
+    for record in batch.records:
+        event_id = record.fields["id"]
+        if record.seq in doubtful_seqs:
+            if event_id in present:
+                left_out.append(record.seq)
+                continue
+            present.add(event_id)
+        keep.append(record)
+    return Rows(keep=tuple(keep), left_out=tuple(left_out))

@@ -1,0 +1,173 @@
+"""From the spool into the lake: each row exactly once, durable before it is acked.
+
+Order, everywhere: blob durable -> row committed -> read back -> ack -> delete. What decides is the
+lake's watermark, read and moved through one snapshot; see :mod:`lifelog_lake.ship.guard` for what
+happens when home and lake disagree about the past.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from lifelog_lake.clock import Clock, SystemClock
+from lifelog_lake.errors import CommitConflict, LifelogError, Terminal, Transient
+from lifelog_lake.events import STREAMS
+from lifelog_lake.home import Home
+from lifelog_lake.lake.identity import require_known
+from lifelog_lake.lake.schema import to_table
+from lifelog_lake.lake.table import Snapshot, StreamTable
+from lifelog_lake.lake.target import LocalTarget, parse_url
+from lifelog_lake.ship.content import bring_blobs
+from lifelog_lake.ship.guard import Guard
+from lifelog_lake.ship.notes import Notes
+from lifelog_lake.ship.present import leave_out_present
+from lifelog_lake.spool import Batch, Spool, StreamState
+
+MOST_CONFLICTS = 50
+Progress = Callable[["Shipped"], None]
+
+
+@dataclass(slots=True, kw_only=True)
+class Shipped:
+    """What one run did. ``errors`` are streams that couldn't be shipped, with their reason."""
+
+    rows: int = 0
+    left_out: int = 0
+    blobs: int = 0
+    blob_bytes: int = 0
+    commits: int = 0
+    findings: list[str] = field(default_factory=list)
+    errors: dict[str, LifelogError] = field(default_factory=dict)
+
+
+class Shipper:
+    """Ships one device's spool. Two at once are safe, one is enough."""
+
+    def __init__(
+        self, home: Home, spool: Spool, target: LocalTarget, clock: Clock, *, batch_rows: int
+    ) -> None:
+        self._home = home
+        self._spool = spool
+        self._target = target
+        self._clock = clock
+        self._batch_rows = batch_rows
+        self._tables: dict[str, StreamTable] = {}
+        self._notes = Notes(spool, clock)
+        self._guard = Guard(spool, self._notes)
+
+    @classmethod
+    def of(cls, home: Home, clock: Clock | None = None) -> Shipper:
+        """The shipper of a home, for the lake in its settings."""
+        clock = clock or SystemClock()
+        return cls(
+            home,
+            Spool.of(home, clock),
+            parse_url(home.lake_url),
+            clock,
+            batch_rows=home.settings.ship.batch_rows,
+        )
+
+    def run_once(self, progress: Progress | None = None) -> Shipped:
+        """Ship all that is pending now. Raises :class:`~lifelog_lake.errors.LakeUnreachable`.
+
+        A stream that fails doesn't hold up the others; its reason is in ``errors``.
+        """
+        identity = require_known(self._home)
+        done = Shipped()
+        streams = self._spool.streams()
+        for stream in [
+            *streams,
+            *(name for name in streams if name in STREAMS and STREAMS[name].first),
+        ]:
+            try:
+                self._ship(stream, identity.mark, done, progress)
+            except LifelogError as error:
+                done.errors[stream] = error
+        done.findings += self._notes.take_findings()
+        self._spool.prune_acked()
+        return done
+
+    def _ship(self, stream: str, generation: str, done: Shipped, progress: Progress | None) -> None:
+        if stream not in STREAMS:
+            raise Terminal(
+                f"This version doesn't know the stream '{stream}' that the spool holds.",
+                hint="Install the newer version that wrote it; the rows are kept.",
+                stream=stream,
+            )
+        outlet = self._spool.outlet(stream)
+        table = self._tables.setdefault(stream, StreamTable(self._target.table(stream), stream))
+        self._guard.check_past(stream, outlet, table, generation)
+        conflicts = 0
+        while True:
+            state = outlet.state()
+            batch = outlet.read(state.acked, self._batch_rows)
+            if batch is None:
+                return
+            if batch.epoch != state.epoch:
+                continue
+            snapshot = table.snapshot()
+            if not self._guard.may_commit(stream, outlet, state, batch, snapshot, generation):
+                continue
+            try:
+                self._commit(stream, state, batch, snapshot, done, generation)
+            except CommitConflict as conflict:
+                conflicts += 1
+                if conflicts >= MOST_CONFLICTS:
+                    raise Transient(
+                        f"{conflicts} commits to '{stream}' met another writer.",
+                        hint="It is tried again with the next run.",
+                        stream=stream,
+                    ) from conflict
+                continue
+            conflicts = 0
+            outlet.ack(batch.epoch, batch.last, generation)
+            if progress is not None:
+                progress(done)
+
+    def _commit(
+        self,
+        stream: str,
+        state: StreamState,
+        batch: Batch,
+        snapshot: Snapshot,
+        done: Shipped,
+        generation: str,
+    ) -> None:
+        outlet = self._spool.outlet(stream)
+        outlet.quarantine_damage(batch)
+        rows = leave_out_present(batch, state.check_ids_to, snapshot)
+        brought = bring_blobs(self._target, outlet, batch, rows.keep)
+        self._notes.gaps(stream, batch)
+        self._notes.present(stream, batch.epoch, rows.left_out)
+        self._notes.blobs(stream, batch.epoch, brought.missing)
+        if not STREAMS[stream].first:
+            self._ship_notes(generation, done)
+        table = to_table(
+            stream,
+            [(record.seq, record.fields) for record in brought.records],
+            device=self._spool.device,
+            epoch=batch.epoch,
+            ingested_at=self._clock.wall_us(),
+        )
+        snapshot.commit(table, app_id(self._spool.device, stream, batch.epoch), batch.last)
+        done.rows += table.num_rows
+        done.left_out += len(rows.left_out)
+        done.blobs += brought.copied
+        done.blob_bytes += brought.copied_bytes
+        done.commits += 1
+        structlog.get_logger().debug(
+            "shipped", stream=stream, epoch=batch.epoch, seq=batch.last, count=table.num_rows
+        )
+
+    def _ship_notes(self, generation: str, done: Shipped) -> None:
+        """A gap is explained in the lake before the watermark passes over it."""
+        if self._notes.take_dirty():
+            self._ship("lifecycle", generation, done, None)
+
+
+def app_id(device: str, stream: str, epoch: str) -> str:
+    """The Delta application transaction id of a spool stream."""
+    return f"{device}/{stream}/{epoch}"
