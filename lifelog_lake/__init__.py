@@ -18,11 +18,14 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> object:
     if name == "open_lake":
-        from lifelog_lake.extras import needs
-
-        with needs("Reading the lake", "hub"):
+        try:
             from lifelog_lake.recall.lake import open_lake
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] == __name__:
+                raise
+            from lifelog_lake.errors import MissingExtra
 
+            raise MissingExtra("Reading the lake", "hub") from error
         return open_lake
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

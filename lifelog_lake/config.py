@@ -133,11 +133,14 @@ class Settings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic's
+        settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
-        **_others: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Init values alone: :func:`load` merges file, environment and flags, once."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
 
     def sha256(self) -> str:
@@ -264,7 +267,7 @@ def _variable_of(setting: tuple[str, ...]) -> str | None:
     for variable in os.environ:
         if variable.upper() == wanted:
             return variable
-    alias = {("log", "level"): "LOG_LEVEL", ("log", "file"): "LOG_FILE"}.get(setting)
+    alias = {"log.level": "LOG_LEVEL", "log.file": "LOG_FILE"}.get(".".join(setting))
     return alias if alias is not None and alias in os.environ else None
 
 
