@@ -71,7 +71,7 @@ class SpoolFull(Transient):
 
 
 class SpoolWriteFailed(Transient):
-    """A write or fsync of the spool failed; the batch is not acknowledged and may be offered again."""
+    """A write or sync of the spool failed; the batch isn't acknowledged and may be offered again."""
 
 
 class LakeUnreachable(Transient):

@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from lifelog_lake.errors import Locked
 
@@ -57,7 +58,7 @@ class FileLock:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         self._thread_lock = threading.Lock()
 
-    def __enter__(self) -> FileLock:
+    def __enter__(self) -> Self:
         self._thread_lock.acquire()
         try:
             _lock(self._fd)

@@ -58,16 +58,16 @@ def missing_columns(stream: str, table_schema: pa.Schema) -> list[pa.Field]:
             missing.append(field)
         elif not _same(table_schema.field(index).type, field.type):
             raise LakeRefused(
-                f"Column '{field.name}' of the table '{stream}' is {table_schema.field(index).type}, "
-                f"this version writes {field.type}.",
-                hint="Another program changed the table, or a newer version wrote it: update this one.",
+                f"Column '{field.name}' of the table '{stream}' has the type "
+                f"{table_schema.field(index).type}, this version writes {field.type}.",
+                hint="Another program changed the table, or a newer version wrote it: update.",
                 stream=stream,
             )
     return missing
 
 
 def _same(there: pa.DataType, ours: pa.DataType) -> bool:
-    """Equal but for the names that Delta and Arrow give a list's item, and a struct's new fields."""
+    """Equal but for the name of a list's item and the order of a struct's fields."""
     if pa.types.is_list(there) and pa.types.is_list(ours):
         return _same(there.value_type, ours.value_type)
     if pa.types.is_struct(there) and pa.types.is_struct(ours):

@@ -67,7 +67,7 @@ def verify(
         raise LakeUnreachable(
             f"There is no lake at {target.url}.", hint="Check the address and the mount."
         )
-    return _Verification(target, read_data, progress or (lambda where: None)).run()
+    return _Verification(target, read_data, progress or _silent).run()
 
 
 class _Verification:
@@ -210,6 +210,10 @@ class _Verification:
 
     def _find(self, kind: str, where: str, message: str, hint: str) -> None:
         self._report.findings.append(Finding(kind=kind, where=where, message=message, hint=hint))
+
+
+def _silent(where: str) -> None:
+    del where
 
 
 _RESTORE = "Restore it from a backup; the device's kept segments may still have the rows."

@@ -106,7 +106,8 @@ class Outlet:
             if acked:
                 for path in sorted(self._files.acked_dir.glob("*/*.seg")):
                     name = parse_name(path)
-                    assert name is not None and name.last is not None
+                    if name is None or name.last is None:
+                        continue
                     epoch = path.parent.name
                     first, _ = found.get(epoch, (name.first, 0))
                     found[epoch] = (first, name.last)
@@ -123,7 +124,7 @@ class Outlet:
         What it returns is durable. Gaps are named, with the damaged bytes that explain them.
         """
         with self._files.locked() as state:
-            pieces = list(self._pieces(state, after))
+            pieces = list(self._pieces(after))
             epoch = state.epoch
         records: list[Record] = []
         gaps: list[Gap] = []
@@ -151,7 +152,7 @@ class Outlet:
             _batch(epoch, after, expected, records, gaps, damage) if expected > after + 1 else None
         )
 
-    def _pieces(self, state: StreamState, after: int) -> Iterator[_Piece]:
+    def _pieces(self, after: int) -> Iterator[_Piece]:
         """Segments with seqs above ``after``, up to the batch size; called under the lock."""
         files = self._files
         total = 0
@@ -206,11 +207,12 @@ class Outlet:
         with self._files.locked() as state:
             if state.epoch != epoch:
                 return
+            done = state
             if seq > state.acked or generation != state.generation:
-                state = state.with_ack(max(seq, state.acked), self._clock.wall_us(), generation)
-                self._files.write_state(state, at="ack")
-            self._set_aside(state)
-            blobs.remove_acked(self._files.epoch_dir, state.acked)
+                done = state.with_ack(max(seq, state.acked), self._clock.wall_us(), generation)
+                self._files.write_state(done, at="ack")
+            self._set_aside(done)
+            blobs.remove_acked(self._files.epoch_dir, done.acked)
 
     def _set_aside(self, state: StreamState) -> None:
         """Move acked segments away, except the newest (rule 7)."""
@@ -230,13 +232,14 @@ class Outlet:
         with self._files.locked() as state:
             kept = [name.path for name in self._files.segments() if name.first <= state.acked]
             kept += sorted((self._files.acked_dir / state.epoch).glob("*.seg"))[-1:]
-            newest: Record | None = None
-            for path in kept:
-                for item in scan(path.read_bytes()):
-                    if isinstance(item, Line) and item.kind == b"R" and item.seq <= state.acked:
-                        if newest is None or item.seq > newest.seq:
-                            newest = Record(item.seq, orjson.loads(item.payload))
-            return newest
+            lines = [
+                line
+                for path in kept
+                for line in _records(path.read_bytes(), -1)
+                if line.seq <= state.acked
+            ]
+        newest = max(lines, key=lambda line: line.seq, default=None)
+        return None if newest is None else Record(newest.seq, orjson.loads(newest.payload))
 
     def stats(self) -> StreamStats:
         """How the stream stands, from its files."""
@@ -312,12 +315,12 @@ def _records(content: bytes, acked: int) -> Iterator[Line]:
 
 
 def _first_at(content: bytes, acked: int) -> int | None:
-    line = next(_records(content, acked), None)
-    return None if line is None else orjson.loads(line.payload)["at"]
+    return _at(next(_records(content, acked), None))
 
 
 def _last_at(content: bytes, acked: int) -> int | None:
-    line = None
-    for line in _records(content, acked):
-        pass
-    return None if line is None else orjson.loads(line.payload)["at"]
+    return _at(max(_records(content, acked), key=lambda line: line.seq, default=None))
+
+
+def _at(line: Line | None) -> int | None:
+    return None if line is None else int(orjson.loads(line.payload)["at"])

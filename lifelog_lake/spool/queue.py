@@ -97,7 +97,7 @@ class Spool:
         expected_epoch: str,
         generation: str,
         offer_acked: bool,
-        leave_out: Callable[[Record], bool] = lambda record: False,
+        leave_out: Callable[[Record], bool] = _none,
     ) -> StreamState:
         """Begin a new epoch of a stream; see :func:`lifelog_lake.spool.renew.renew`."""
         return renew(
@@ -223,6 +223,11 @@ class Spool:
                     check_room=self._check_room,
                 )
         return self._inlets[stream]
+
+
+def _none(record: Record) -> bool:
+    del record
+    return False
 
 
 def _ships_first(stream: str) -> bool:

@@ -1,0 +1,1 @@
+"""Reading the lake: timeline, search, joins. Readers scan by URL, never by a held handle."""

@@ -1,0 +1,183 @@
+"""Events of all streams between two times, slices joined."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Protocol
+
+import polars as pl
+import tzlocal
+
+from lifelog_lake.errors import UsageError
+from lifelog_lake.events import STREAMS
+
+#: A slice is at most this long, so what overlaps a range began at most so long before it.
+LONGEST_SLICE = timedelta(minutes=5)
+
+SCHEMA = pl.Schema(
+    {
+        "stream": pl.String(),
+        "device": pl.String(),
+        "id": pl.String(),
+        "at": pl.Datetime("us", "UTC"),
+        "end": pl.Datetime("us", "UTC"),
+        "label": pl.String(),
+        "text": pl.String(),
+        "blob": pl.String(),
+        "blob_bytes": pl.Int64(),
+        "media_type": pl.String(),
+    }
+)
+
+#: The columns that say in a few words what an event of a stream was.
+_WORDS = {
+    "window": ("app", "title"),
+    "web": ("title", "url"),
+    "afk": ("status",),
+    "journal": ("title", "description"),
+    "attachment": ("name",),
+    "sensor": ("name", "unit"),
+    "lifecycle": ("kind", "reason"),
+    "alert": ("message",),
+    "ocr": ("text",),
+    "transcript": ("text",),
+}
+
+
+class Scannable(Protocol):
+    """What a timeline needs of a lake."""
+
+    def scan(self, stream: str) -> pl.LazyFrame:
+        """All rows of a stream."""
+
+    def streams(self) -> list[str]:
+        """Names of the streams that have a table."""
+
+
+def timeline(
+    lake: Scannable,
+    start: datetime | date | str,
+    end: datetime | date | str | None,
+    streams: Sequence[str] | None,
+    devices: Sequence[str] | None,
+) -> pl.DataFrame:
+    """See :meth:`lifelog_lake.recall.lake.Lake.timeline`."""
+    first, last = span(start, end)
+    known = [name for name in lake.streams() if name in STREAMS]
+    if streams is None:
+        names = [name for name in known if not STREAMS[name].derived and name != "pulse"]
+    else:
+        if unknown := [name for name in streams if name not in STREAMS]:
+            raise UsageError(
+                f"There is no stream '{unknown[0]}'.", hint=f"Known: {', '.join(STREAMS)}."
+            )
+        names = [name for name in streams if name in known]
+    frames = [_events(lake.scan(name), name, first, last, devices) for name in names]
+    if not frames:
+        return pl.DataFrame(schema=SCHEMA)
+    return pl.concat(pl.collect_all(frames)).sort("at", "stream", "id")
+
+
+def _events(
+    rows: pl.LazyFrame,
+    stream: str,
+    start: datetime,
+    end: datetime,
+    devices: Sequence[str] | None,
+) -> pl.LazyFrame:
+    """The events of a stream that overlap a range; an event's slices become one row.
+
+    A slice whose first one lies before the range stands for its event from there on.
+    """
+    reach = start - LONGEST_SLICE
+    rows = rows.filter(
+        pl.col("date").is_between(reach.date(), end.date()),
+        pl.col("at") >= reach,
+        pl.col("at") < end,
+        pl.max_horizontal("at", "end") >= start,
+    )
+    if devices is not None:
+        rows = rows.filter(pl.col("device").is_in(list(devices)))
+    words = [name for name in _WORDS.get(stream, ()) if name in STREAMS[stream].types]
+    text = pl.concat_str([pl.col(name) for name in words], separator=" · ", ignore_nulls=True)
+    return (
+        rows.with_columns(
+            id=pl.coalesce("cont", "id"),
+            text=text if words else pl.lit(None, pl.String()),
+        )
+        .group_by("id", "device")
+        .agg(
+            pl.col("at").min(),
+            pl.col("end").max(),
+            pl.col("text", "blob", "blob_bytes", "media_type").first(ignore_nulls=True),
+        )
+        .select(
+            pl.lit(stream).alias("stream"),
+            "device",
+            "id",
+            "at",
+            "end",
+            pl.lit(STREAMS[stream].label).alias("label"),
+            "text",
+            "blob",
+            "blob_bytes",
+            "media_type",
+        )
+    )
+
+
+def span(
+    start: datetime | date | str, end: datetime | date | str | None
+) -> tuple[datetime, datetime]:
+    """A range in UTC. Without ``end``: the whole day of ``start``."""
+    first = _instant(start, "start")
+    if end is not None:
+        last = _instant(end, "end")
+    elif isinstance(start, datetime):
+        last = first + timedelta(days=1)
+    else:
+        day = _day(start) if isinstance(start, str) else start
+        last = _midnight(
+            (day or first.astimezone(tzlocal.get_localzone()).date()) + timedelta(days=1)
+        )
+    if last < first:
+        raise UsageError("The range ends before it begins.", hint="Swap start and end.")
+    return first, last
+
+
+def _instant(value: datetime | date | str, name: str) -> datetime:
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise UsageError(f"'{name}' has no time zone.", hint="Give an aware datetime.")
+        return value.astimezone(UTC)
+    if isinstance(value, date):
+        return _midnight(value)
+    if (day := _day(value)) is not None:
+        return _midnight(day)
+    try:
+        parsed = datetime.fromisoformat(value)
+    except ValueError:
+        raise UsageError(
+            f"'{name}' isn't a time: {value[:40]!r}.",
+            hint="Write 2026-01-02, 2026-01-02T15:04, today or yesterday.",
+        ) from None
+    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=tzlocal.get_localzone())).astimezone(
+        UTC
+    )
+
+
+def _day(value: str) -> date | None:
+    today = datetime.now(tzlocal.get_localzone()).date()
+    if value == "today":
+        return today
+    if value == "yesterday":
+        return today - timedelta(days=1)
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        return None
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=tzlocal.get_localzone()).astimezone(UTC)
