@@ -71,7 +71,7 @@ class SpoolFull(Transient):
 
 
 class SpoolWriteFailed(Transient):
-    """A write or sync of the spool failed; the batch isn't acknowledged and may be offered again."""
+    """A write or sync of the spool failed; the batch isn't acknowledged, offer it again."""
 
 
 class LakeUnreachable(Transient):

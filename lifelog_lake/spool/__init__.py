@@ -18,9 +18,9 @@ Tree
       format.json                                  {"format": 1}
       <stream>/
         lock                                       flock; held for each append, read, ack, seal
-        state.json                                 epoch, acked seq, what was dropped; replaced whole
+        state.json                                 epoch, acked seq, drops; replaced whole
         <epoch>/
-          <first>.open                             the open segment, named by its first seq, 20 digits
+          <first>.open                             the open segment: first seq, 20 digits
           <first>-<last>.seg                       a sealed segment with its inclusive range
           blobs/<seq>-<sha256>                     content of the record with that seq
         acked/<epoch>/<first>-<last>.seg           kept after the ack (7 days or 1 GiB)

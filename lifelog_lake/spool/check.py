@@ -16,7 +16,7 @@ from lifelog_lake.spool.state import NAME, StreamState, parse_state
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamReport:
-    """What one stream holds. Seqs are inclusive; ``first_seq`` > ``last_seq`` means none pending."""
+    """What one stream holds. Seqs are inclusive; none pending if first > last."""
 
     stream: str
     epoch: str
@@ -147,7 +147,7 @@ def _note_gap(
 
 
 def _missing_blobs(names: list[SegmentName], acked: int, here: set[str]) -> int:
-    """Records that brought content whose file isn't there; the first of a run of slices brings it."""
+    """Records that brought content whose file isn't there (slices don't bring it again)."""
     missing = 0
     for name in names:
         for item in scan(name.path.read_bytes()):

@@ -47,7 +47,7 @@ class DamagedBytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Consecutive seqs, from ``first`` to ``last``, of one epoch: records and the gaps among them."""
+    """Consecutive seqs ``first`` to ``last`` of one epoch: records, and the gaps among them."""
 
     epoch: str
     first: int

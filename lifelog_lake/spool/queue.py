@@ -35,6 +35,11 @@ LOOK_EVERY_S = 5.0
 _NO_STREAM = re.compile(r"[^a-z0-9_]")
 
 
+def _none(record: Record) -> bool:
+    del record
+    return False
+
+
 class Spool:
     """The durable queue of one device. Processes and threads may each have their own."""
 
@@ -165,7 +170,7 @@ class Spool:
             )
         if free < self._settings.min_free_bytes:
             return SpoolFull(
-                f"The disk has {free} bytes free, capture leaves {self._settings.min_free_bytes} alone.",
+                f"The disk has {free} bytes free, {self._settings.min_free_bytes} are left alone.",
                 hint="Make room, or lower [spool] min_free_bytes.",
             )
         return None
@@ -223,11 +228,6 @@ class Spool:
                     check_room=self._check_room,
                 )
         return self._inlets[stream]
-
-
-def _none(record: Record) -> bool:
-    del record
-    return False
 
 
 def _ships_first(stream: str) -> bool:

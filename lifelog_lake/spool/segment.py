@@ -1,4 +1,4 @@
-"""Segments: lines with a checksum, in a file that is extended by zeros. See the package docstring."""
+"""Segments: checksummed lines in a file that grows by zeros. See the package docstring."""
 
 from __future__ import annotations
 

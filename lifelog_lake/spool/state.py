@@ -101,5 +101,5 @@ def parse_state(path: Path) -> StreamState:
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise SpoolError(
             f"{path} can't be read: {error!r}.",
-            hint="Move the file away: the stream goes on in a new epoch, its segments are offered again.",
+            hint="Restore it from a copy; the segments beside it are whole.",
         ) from None
