@@ -20,8 +20,14 @@ setup)
     fi
     ;;
 test)
-    # A real browser, a screen for it and letters to show on it.
-    wanted="xvfb chromium fonts-dejavu"
+    # A screen, letters to show on it, and a real browser: any Chromium or Chrome will do.
+    wanted="xvfb fonts-dejavu"
+    browser=chromium
+    if grep -qs '^ID=ubuntu$' /etc/os-release; then browser=chromium-browser; fi
+    for program in chromium chromium-browser google-chrome-stable google-chrome; do
+        if command -v "$program" >/dev/null 2>&1; then browser=; fi
+    done
+    wanted="$wanted $browser"
     ;;
 *)
     echo "usage: $0 setup|test" >&2
