@@ -70,7 +70,7 @@ class ScreenCollector:
         )
         self._context = context
         self._display: mss.MSS | None = None
-        self._monitors: dict[Place, Monitor] = {}
+        self._monitors: dict[Place, tuple[int, int, int, int]] = {}
         self._frames: dict[Place, Frames] = {}
         self._open()
 
@@ -97,9 +97,9 @@ class ScreenCollector:
 
     def _look(self) -> None:
         assert self._display is not None
-        for place, monitor in self._monitors.items():
+        for place, box in self._monitors.items():
             at = self._context.clock.wall_us()
-            shot = self._display.grab(monitor)
+            shot = self._display.grab(box)
             self._frames[place].look(
                 self._modules.Look(raw=shot.raw, width=shot.width, height=shot.height, at=at)
             )
@@ -123,22 +123,27 @@ class ScreenCollector:
         if any(str(monitor.get("output", "")).startswith("XWAYLAND") for monitor in monitors):
             raise _wayland()
         self._opened_s = self._context.clock.monotonic_s()
-        self._monitors = {
-            self._modules.Place(
-                monitor=index,
-                left=int(monitor["left"]),
-                top=int(monitor["top"]),
-                width=int(monitor["width"]),
-                height=int(monitor["height"]),
-            ): monitor
-            # The first is all of them together; alone it is a display that doesn't tell.
-            for index, monitor in enumerate(monitors[1:] or monitors[:1], 1)
-        }
+        self._monitors = {}
+        # The first is all of them together; alone it is a display that doesn't tell.
+        for index, monitor in enumerate(monitors[1:] or monitors[:1], 1):
+            place = self._place(index, monitor, monitors[0])
+            if place is not None:
+                box = (place.left, place.top, place.left + place.width, place.top + place.height)
+                self._monitors[place] = box
         for place in [place for place in self._frames if place not in self._monitors]:
             self._frames.pop(place).end()
         for place in self._monitors:
             if place not in self._frames:
                 self._frames[place] = self._modules.Frames(place, self._rules, self._context)
+
+    def _place(self, index: int, monitor: Monitor, desktop: Monitor) -> Place | None:
+        """The part of a monitor that lies in the desktop: what lies outside can't be grabbed."""
+        left, top = max(monitor["left"], desktop["left"]), max(monitor["top"], desktop["top"])
+        width = min(_right(monitor), _right(desktop)) - left
+        height = min(_bottom(monitor), _bottom(desktop)) - top
+        if width <= 0 or height <= 0:
+            return None
+        return self._modules.Place(monitor=index, left=left, top=top, width=width, height=height)
 
     def _close(self) -> None:
         display, self._display = self._display, None
@@ -153,6 +158,14 @@ class ScreenCollector:
             f"{name} can't be captured ({type(error).__name__}).",
             hint=f"Run inside the graphical session with its DISPLAY and XAUTHORITY, {OFF}",
         )
+
+
+def _right(monitor: Monitor) -> int:
+    return int(monitor["left"] + monitor["width"])
+
+
+def _bottom(monitor: Monitor) -> int:
+    return int(monitor["top"] + monitor["height"])
 
 
 def _no_display() -> Unavailable | None:

@@ -7,7 +7,6 @@ Started by the supervisor only. Exit codes: 0 it was asked to stop (or its super
 from __future__ import annotations
 
 import argparse
-import importlib.util
 from pathlib import Path
 
 from lifelog_lake.beats import Beat, Lifeline
@@ -17,6 +16,7 @@ from lifelog_lake.collect.runner import RETRY_S, Runner, describe
 from lifelog_lake.config import CONFIG_NAME
 from lifelog_lake.errors import LifelogError
 from lifelog_lake.home import open_home
+from lifelog_lake.logs import setup_logging
 from lifelog_lake.spool import Spool
 
 
@@ -37,8 +37,7 @@ def main(argv: list[str] | None = None) -> int:
     line.beat(Beat(state="starting"))
     try:
         home = open_home(options.home, clock=clock)
-        if importlib.util.find_spec("lifelog_lake.logs"):
-            importlib.import_module("lifelog_lake.logs").setup_logging(home, options.name)
+        setup_logging(home, options.name)
         cls = registry.load(options.name)
         runner = Runner(
             cls,

@@ -105,7 +105,7 @@ class Child:
 
     @property
     def state(self) -> str:
-        """The state of the last beat; ``down`` while it waits for a start, ``stopped`` at the end."""
+        """That of the last beat; ``down`` while it waits for a start, ``stopped`` at the end."""
         if self._process is None:
             return "stopped" if self._asked_to_stop else "down"
         return self.beat.state if self.spec.beats else "running"

@@ -72,7 +72,7 @@ class Context(Protocol):
         *,
         at: int,
         data: Mapping[str, object],
-        id: str | None = None,  # noqa: A002 - the envelope's name
+        id: str | None = None,
         end: int | None = None,
         cont: str | None = None,
         blob: str | None = None,

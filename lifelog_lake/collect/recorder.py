@@ -44,7 +44,7 @@ class Recorder:
         extra: Mapping[str, object] | None = None,
     ) -> None:
         """One thing that the supervisor knows; ``at`` is now unless given."""
-        self._log.info("lifecycle", kind=kind, about=collector, stream=stream, reason=reason)
+        self._log.info("lifecycle", kind=kind, collector=collector, stream=stream, reason=reason)
         data = {"kind": kind, "collector": collector, "stream": stream, "reason": reason}
         self.write("lifecycle", at=at, end=end, data=data, extra=extra)
 

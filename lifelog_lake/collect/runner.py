@@ -132,12 +132,11 @@ class Runner:
         if not self._held:
             self._be("running", "")
 
-    def fail(self, error: BaseException) -> None:
+    def fail(self, error: Exception) -> None:
         """Say that the process ends because of an error, and write what can still be written."""
-        self._count(error)
+        self._errors += 1
+        self.log.error("collector_failed", exc_info=error)
         self._be("error", describe(error))
-        if not isinstance(error, Exception):
-            return
         try:
             self._let_go()
         except Exception as second:  # noqa: BLE001 - the first error is the one that is told
@@ -177,7 +176,7 @@ class Runner:
         *,
         at: int,
         data: Mapping[str, object],
-        id: str | None = None,  # noqa: A002 - the envelope's name
+        id: str | None = None,
         end: int | None = None,
         cont: str | None = None,
         blob: str | None = None,
@@ -242,7 +241,7 @@ class Runner:
 
     def _count(self, error: BaseException) -> None:
         self._errors += 1
-        self.log.warning("collector_error", error=type(error).__name__, reason=describe(error))
+        self.log.warning("collector_error", exc_info=error)
 
     def _be(self, state: State, reason: str) -> None:
         if state != self._state:
