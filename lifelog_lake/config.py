@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -247,7 +248,7 @@ def explain(
     problem = error.errors(include_url=False, include_input=False)[0]
     location = (*prefix, *(str(part) for part in problem["loc"]))
     name = ".".join(location)
-    source = _variable_of(location)
+    source = variable_of(location)
     place = f"It comes from the environment variable {source}." if source else f"See {where}."
     if problem["type"] != "extra_forbidden":
         message = problem["msg"].removeprefix("Value error, ")
@@ -261,7 +262,7 @@ def explain(
     return UsageError(f"There is no setting '{name}'.", hint=place, setting=name)
 
 
-def _variable_of(setting: tuple[str, ...]) -> str | None:
+def variable_of(setting: tuple[str, ...]) -> str | None:
     """The variable of the environment that sets this setting now, if there is one."""
     wanted = environment_name(setting)
     for variable in os.environ:
@@ -290,6 +291,39 @@ def write_default(home: Path, collectors: Mapping[str, type[BaseModel]]) -> bool
     return True
 
 
+def write_setting(home: Path, section: str, key: str, value: str) -> None:
+    """Set one setting in ``config.toml`` and leave all else as the person wrote it. Durable.
+
+    Takes the place of the setting, or of its commented default, in its section.
+    """
+    path = home / CONFIG_NAME
+    _read_toml(path)  # a file that can't be read must not be edited
+    text = path.read_bytes().decode("utf-8-sig") if path.exists() else ""
+    lines = text.splitlines()
+    line = f"{key} = {toml_value(value)}"
+    heads = [number for number, text in enumerate(lines) if text.strip().startswith("[")]
+    start = next((n for n in heads if lines[n].split("#")[0].strip() == f"[{section}]"), None)
+    if start is None:
+        lines += ["", f"[{section}]", line]
+    else:
+        end = next((n for n in heads if n > start), len(lines))
+        said = re.compile(rf"\s*(#\s*)?{re.escape(key)}\s*=")
+        places = [n for n in range(start + 1, end) if said.match(lines[n])]
+        places.sort(key=lambda n: lines[n].lstrip().startswith("#"))  # what is set goes first
+        if places:
+            lines[places[0]] = line
+        else:
+            lines.insert(start + 1, line)
+    content = "\n".join(lines) + "\n"
+    if tomllib.loads(content).get(section, {}).get(key) != value:
+        raise UsageError(
+            f"The setting {section}.{key} can't be written into {path}.",
+            hint=f"Write it yourself, in [{section}]: {line}",
+            setting=f"{section}.{key}",
+        )
+    fsio.write_atomic(path, content.encode(), at="config")
+
+
 def default_toml(collectors: Mapping[str, type[BaseModel]]) -> str:
     """Every setting with its default, commented out, so that new defaults reach old homes."""
     lines = ["# Settings of lifelog_lake. What is commented out is the default."]
@@ -306,16 +340,16 @@ def _toml_section(name: str, model: type[BaseModel]) -> list[str]:
     lines = ["", f"[{name}]"]
     for key, field in model.model_fields.items():
         default = field.get_default(call_default_factory=True)  # type: ignore[call-arg,unused-ignore]
-        lines += [f"# {field.description}", f"# {key} = {_toml_value(default)}"]
+        lines += [f"# {field.description}", f"# {key} = {toml_value(default)}"]
     return lines
 
 
-def _toml_value(value: object) -> str:
-    """A default as TOML. What is unset has no value there: an empty string would mean something."""
+def toml_value(value: object) -> str:
+    """A value as TOML. What is unset has no value there: an empty string would mean something."""
     if value is None:
         return "(unset)"
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key} = {_toml_value(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{key} = {toml_value(item)}" for key, item in value.items()) + "}"
     if isinstance(value, tuple | list):
-        return "[" + ", ".join(_toml_value(item) for item in value) + "]"
+        return "[" + ", ".join(toml_value(item) for item in value) + "]"
     return orjson.dumps(value).decode()  # strings, numbers and booleans are written alike in both

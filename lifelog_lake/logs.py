@@ -58,7 +58,7 @@ NAMES = frozenset(
 #: Fields that hold a sentence of ours or a place; secrets in them are blanked.
 TEXTS = frozenset({"hint", "home", "message", "path", "reason", "target", "url", "where"})
 #: Our own packages: their records pass at the level that was set, others from warning up.
-OURS = ("lifelog_lake", "collectors", "flows")
+OURS = ("lifelog_lake", "collectors", "flows", "__main__")
 
 _EVENT = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _NAME = re.compile(r"[^\s\x00-\x1f\x7f]+")
@@ -171,9 +171,8 @@ def _error_fields(error: BaseException) -> dict[str, object]:
             fields["hint"] = _text(error.hint)
     else:
         fields["error"] = describe(error)
-    if error.__traceback__ is not None:
-        frames = traceback.extract_tb(error.__traceback__)[-MAX_LIST:]
-        fields["trace"] = [f"{_source(f.filename)}:{f.lineno} {f.name}" for f in frames]
+    if places := trace(error):
+        fields["trace"] = places
     causes: list[str] = []
     cause = error.__cause__ or error.__context__
     while cause is not None and len(causes) < MAX_LIST:
@@ -182,6 +181,12 @@ def _error_fields(error: BaseException) -> dict[str, object]:
     if causes:
         fields["caused_by"] = causes
     return fields
+
+
+def trace(error: BaseException) -> list[str]:
+    """Where an exception came from, innermost last: places in the source, without values."""
+    frames = traceback.extract_tb(error.__traceback__)[-MAX_LIST:]
+    return [f"{_source(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames]
 
 
 def _source(filename: str) -> str:

@@ -1,0 +1,180 @@
+"""What `up`, `collect` and `status` show: the state of each source in words a person acts on.
+
+Made from the supervisor's status (``run/status.json``, or straight from it) and the spool's
+figures, so it also tells what waits while no supervisor runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from lifelog_lake.cli.output import ago, local, size, span
+from lifelog_lake.clock import US_PER_S
+from lifelog_lake.events import STREAMS
+from lifelog_lake.spool import StreamStats
+
+#: The supervisor writes its status each few seconds; one that is older says nothing.
+STALE_AFTER_S = 30.0
+#: States that need nobody.
+WELL = frozenset({"running", "starting", "paused", "stopping", "stopped", "-"})
+STYLE = {"running": "green", "paused": "yellow", "starting": "yellow", "-": "dim"}
+PROCESSES = {"ship": "Shipper", "server": "Pages"}
+NOT_RUNNING = "Nothing is recorded now: start it with `lifelog up` (or `lifelog collect`)."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One line of the board: a stream, or a process without streams. Times in µs."""
+
+    name: str
+    label: str
+    state: str
+    captured_at: int | None
+    waiting_rows: int | None
+    waiting_bytes: int | None
+    shipped_at: int | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """The state of a device. ``findings`` are sentences; none = all is well."""
+
+    running: bool
+    pid: int | None
+    started_at: int | None
+    pause: Mapping[str, Any] | None
+    rows: tuple[Row, ...]
+    findings: tuple[str, ...]
+
+
+def make_board(
+    status: Mapping[str, object] | None,
+    stats: Mapping[str, StreamStats],
+    *,
+    now_us: int,
+    alive: bool,
+    pause: Mapping[str, Any] | None,
+) -> Board:
+    """The board of a status. ``alive`` says whether the supervisor's process is there."""
+    status = status or {}
+    at = status.get("at")
+    fresh = isinstance(at, int) and abs(now_us - at) < STALE_AFTER_S * US_PER_S
+    running = status.get("state") == "running" and alive and fresh
+    children = cast("Mapping[str, Mapping[str, Any]]", status.get("children") or {})
+    rows: list[Row] = []
+    for name, child in children.items():
+        live = child if running else {}
+        rows += [
+            _row(name, stream, live, child, stats) for stream in child.get("streams") or [None]
+        ]
+    named = {row.name for row in rows}
+    rows += [_row(stream, stream, {}, {}, stats) for stream in stats if stream not in named]
+    findings = [] if running else [_not_running(status, alive=alive)]
+    if running:
+        findings += [
+            f"{row.label} is {row.state}: {row.problem or 'see the log'}"
+            for row in rows
+            if row.state not in WELL
+        ]
+        if waiting := status.get("rows_waiting"):
+            findings.append(
+                f"{waiting} of the supervisor's own rows wait for room: free disk space."
+            )
+    return Board(
+        running=running,
+        pid=cast("int | None", status.get("pid")) if running else None,
+        started_at=cast("int | None", status.get("started_at")) if running else None,
+        pause=pause,
+        rows=tuple(rows),
+        findings=tuple(findings),
+    )
+
+
+def _not_running(status: Mapping[str, object], *, alive: bool) -> str:
+    if alive and status.get("state") == "running":
+        return (
+            f"The supervisor (process {status.get('pid')}) hasn't reported for more than "
+            f"{STALE_AFTER_S:.0f} s: it hangs, or the machine slept. Start it again if this stays."
+        )
+    return NOT_RUNNING
+
+
+def _row(
+    name: str,
+    stream: str | None,
+    live: Mapping[str, Any],
+    known: Mapping[str, Any],
+    stats: Mapping[str, StreamStats],
+) -> Row:
+    stat = stats.get(stream) if stream is not None else None
+    if stream is not None and stream in STREAMS:
+        label = STREAMS[stream].label
+    else:
+        label = PROCESSES.get(name, name)
+    reason = str(live.get("reason") or "")
+    state = str(live.get("state", "-"))
+    if not reason and state not in WELL:
+        reason = str(live.get("last_error") or "")
+    return Row(
+        name=stream or name,
+        label=label,
+        state=state,
+        captured_at=(known.get("observed_at") or {}).get(stream)
+        or (stat.newest_at if stat is not None else None),
+        waiting_rows=stat.pending_rows if stat is not None else None,
+        waiting_bytes=stat.pending_bytes if stat is not None else None,
+        shipped_at=stat.last_ack_at if stat is not None else None,
+        problem=reason if state not in WELL else "",
+    )
+
+
+def table_of(board: Board, now_us: int) -> Table:
+    """The board's rows for a terminal."""
+    table = Table(box=box.SIMPLE, pad_edge=False)
+    for title, side in (
+        ("", "left"), ("State", "left"), ("Last look", "right"), ("Waiting", "right"),
+        ("Last shipped", "right"),
+    ):  # fmt: skip
+        table.add_column(title, justify="right" if side == "right" else "left", no_wrap=True)
+    for row in board.rows:
+        table.add_row(
+            row.label,
+            Text(row.state, style=STYLE.get(row.state, "red")),
+            ago(row.captured_at, now_us) if row.captured_at is not None else "-",
+            waiting(row),
+            ago(row.shipped_at, now_us),
+        )
+    return table
+
+
+def waiting(row: Row) -> str:
+    """What waits for the lake: ``12 rows, 3.4 MiB``."""
+    if row.waiting_rows is None:
+        return "-"
+    if row.waiting_rows == 0:
+        return "nothing"
+    noun = "row" if row.waiting_rows == 1 else "rows"
+    return f"{row.waiting_rows} {noun}, {size(row.waiting_bytes or 0)}"
+
+
+def pause_line(pause: Mapping[str, Any]) -> str:
+    """A pause in force, in words."""
+    until = pause.get("until")
+    if until is None:
+        return "Paused until you resume: lifelog resume"
+    return f"Paused until {local(until)}. Sooner: lifelog resume"
+
+
+def headline(board: Board, now_us: int) -> str:
+    """The first line of the status."""
+    if not board.running or board.started_at is None:
+        return "Not running."
+    since = span((now_us - board.started_at) / US_PER_S)
+    return f"Running for {since} (process {board.pid})."

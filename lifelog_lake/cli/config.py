@@ -1,0 +1,112 @@
+"""``lifelog config``: the settings in use and where each comes from."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from lifelog_lake.cli.options import HomeOption, JsonOption, Options, here, home_path
+from lifelog_lake.cli.output import say, say_json
+
+app = typer.Typer(help="Show and check the settings.", no_args_is_help=True)
+
+#: Shown as set or not, never with their value.
+SECRET = frozenset({"server.password_hash"})
+
+
+@app.callback()
+def config(context: typer.Context, home: HomeOption = None) -> None:
+    """Show and check the settings."""
+    context.obj = Options(home=home_path(context, home))
+
+
+@app.command("show")
+def show(context: typer.Context, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Show every setting in use and where it comes from.
+
+    \b
+    Examples:
+      lifelog config show
+      LIFELOG_SHIP__EVERY_S=10 lifelog config show
+    """
+    from lifelog_lake.config import CONFIG_NAME
+
+    opened = here(context, home)
+    where = opened.path / CONFIG_NAME
+    values = in_use(context, home)
+    sources = {name: _source(name, where) for name in values}
+    if as_json:
+        say_json(
+            {
+                "file": str(where),
+                "settings": {
+                    name: {"value": value, "from": sources[name]} for name, value in values.items()
+                },
+            }
+        )
+        return
+    say(f"# {where}" if where.exists() else f"# {where} doesn't exist: all defaults")
+    width = max(len(f"{name} = {_toml(value)}") for name, value in values.items())
+    for name, value in values.items():
+        line = f"{name} = {_toml(value)}"
+        say(line if sources[name] == "default" else f"{line:<{width}}  # {sources[name]}")
+
+
+@app.command("check")
+def check(context: typer.Context, home: HomeOption = None) -> None:
+    """Check the settings; an error names the setting, its source and the remedy.
+
+    \b
+    Example:
+      lifelog config check
+    """
+    from lifelog_lake.config import CONFIG_NAME
+
+    opened = here(context, home)
+    values = in_use(context, home)
+    where = opened.path / CONFIG_NAME
+    changed = sum(1 for name in values if _source(name, where) != "default")
+    say(f"Fine: {len(values)} settings, {changed} of them set: {where}")
+
+
+def in_use(context: typer.Context, home: Path | None) -> dict[str, Any]:
+    """Every setting by its dotted name; secrets as ``…``. Raises :class:`UsageError`."""
+    from lifelog_lake.collect import registry
+    from lifelog_lake.config import CONFIG_NAME
+
+    opened = here(context, home)
+    where = opened.path / CONFIG_NAME
+    registry.enabled(opened.settings, where)  # complains about unknown sections
+    values: dict[str, Any] = {}
+    for section, model in opened.settings:
+        if section != "collectors":
+            values.update({f"{section}.{key}": value for key, value in model})
+    for name in registry.names():
+        checked = registry.settings_of(name, opened.settings, where)
+        values.update({f"collectors.{name}.{key}": value for key, value in checked})
+    return {name: "…" if name in SECRET and value else value for name, value in values.items()}
+
+
+def _source(name: str, where: Path) -> str:
+    from lifelog_lake.config import variable_of
+
+    parts = tuple(name.split("."))
+    if (variable := variable_of(parts)) is not None:
+        return f"environment {variable}"
+    if not where.exists():
+        return "default"
+    value: Any = tomllib.loads(where.read_bytes().decode("utf-8-sig"))
+    for part in parts:
+        if not isinstance(value, dict) or part not in value:
+            return "default"
+        value = value[part]
+    return where.name
+
+
+def _toml(value: object) -> str:
+    from lifelog_lake.config import toml_value
+
+    return toml_value(value)

@@ -1,0 +1,107 @@
+"""``lifelog init`` and ``lifelog verify``: the lake itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from typing import Annotated
+
+import typer
+
+from lifelog_lake.cli.options import HomeOption, JsonOption, extra, here
+from lifelog_lake.cli.output import err, say, say_json, size
+from lifelog_lake.errors import UsageError
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put the commands into the tree."""
+    app.command("init")(init)
+    app.command("verify")(verify)
+
+
+def init(
+    context: typer.Context,
+    lake: Annotated[
+        str | None,
+        typer.Option("--lake", metavar="URL", help="A directory; default: the one in use."),
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """Make this device's home and its lake, or join a lake that is there. Safe to repeat.
+
+    With --lake the address is written into config.toml.
+
+    \b
+    Examples:
+      lifelog init
+      lifelog init --lake /mnt/nas/lake
+    """
+    from lifelog_lake import config
+    from lifelog_lake.collect import registry
+    from lifelog_lake.lake import init_lake, parse_url
+    from lifelog_lake.lake.identity import known_lake
+
+    opened = here(context, home)
+    if config.write_default(opened.path, registry.models()):
+        say(f"Wrote the settings {opened.path / config.CONFIG_NAME}")
+    url = None if lake is None else parse_url(lake).url
+    variable = config.variable_of(("lake", "url"))
+    if url is not None and variable is not None and parse_url(opened.lake_url).url != url:
+        raise UsageError(
+            f"The environment variable {variable} names another lake: {opened.lake_url}.",
+            hint=f"Unset it, or give it to --lake: lifelog init --lake {opened.lake_url}",
+        )
+    before = known_lake(opened) if url is None else None
+    identity = init_lake(opened, url)
+    if url is not None:
+        config.write_setting(opened.path, "lake", "url", url)
+    say(f"Device {opened.device}")
+    word = "Knows" if before == identity.lake_id else "Uses"
+    say(f"{word} the lake {url or opened.lake_url} ({identity.lake_id})")
+
+
+def verify(
+    context: typer.Context,
+    read_data: Annotated[
+        bool, typer.Option("--read-data", help="Read every byte and compare it with its hash.")
+    ] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Prove that the lake has every row once and every file as it was written.
+
+    Exit code 1 if there are findings, 3 if the lake can't be reached.
+
+    \b
+    Examples:
+      lifelog verify
+      lifelog verify --read-data
+    """
+    with extra("Verifying the lake", "device"):
+        from lifelog_lake.lake import require_known
+        from lifelog_lake.lake.verify import verify as verify_lake
+    opened = here(context, home)
+    require_known(opened)
+    if sys.stderr.isatty():
+        with err().status("Verifying …") as line:
+            report = verify_lake(
+                opened.lake_url,
+                read_data=read_data,
+                progress=lambda where: line.update(f"Verifying {where} …"),
+            )
+    else:
+        report = verify_lake(opened.lake_url, read_data=read_data)
+    if as_json:
+        say_json({"lake": opened.lake_url, "read_data": read_data, **dataclasses.asdict(report)})
+    else:
+        for loss in report.recorded:
+            say(f"Recorded when it happened: {loss}")
+        for finding in report.findings:
+            say(f"Finding: {finding.where}: {finding.message}", style="yellow")
+            say(f"         {finding.hint}")
+        looked = f"{report.tables} tables, {report.rows} rows, {report.files} files"
+        read = f", {size(report.bytes_read)} read" if read_data else ""
+        verdict = f"{len(report.findings)} findings" if report.findings else "No findings"
+        say(f"{verdict} in {looked}, {report.blobs} blobs{read}: {opened.lake_url}")
+    if report.findings:
+        raise typer.Exit(1)
