@@ -1,0 +1,206 @@
+"""Kills a device at one fault point after the other: ``python -m tests.crash.sweep PATH DIR``.
+
+A process of its own, because it forks: everything is imported here and nothing used, so that each
+run starts in milliseconds with no thread of Delta's runtime in it. Prints one JSON line a kill.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import orjson
+import structlog
+from deltalake import DeltaTable
+
+from lifelog_lake import fsio
+from lifelog_lake.lake import parse_url
+from tests.crash import workload
+
+T = TypeVar("T")
+
+
+class Recorder:
+    """Notes the name of every fault point in order."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def before(self, op: fsio.Op) -> None:
+        self.names.append(op.name)
+
+    def after(self, op: fsio.Op) -> None:
+        self.names.append(op.name)
+
+
+class Killer(Recorder):
+    """Kills the process at the fault point with one number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self._number = number
+
+    def before(self, op: fsio.Op) -> None:
+        super().before(op)
+        if len(self.names) > self._number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    after = before
+
+
+def fork(run: Callable[[], None]) -> int:
+    """Run in a forked process; its pid."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        run()
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+def wait(pid: int) -> int:
+    """Exit code of a forked process, negative for a signal."""
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def run(action: Callable[[], None]) -> None:
+    """Run in a forked process that must succeed."""
+    if wait(fork(action)):
+        raise RuntimeError("a run that wasn't killed failed; its traceback is above")
+
+
+def chosen(names: list[str], path: str) -> list[int]:
+    """Which points to kill at: each name where it comes first, and on the plain path last too."""
+    first = {name: number for number, name in reversed(list(enumerate(names)))}
+    last = {name: number for number, name in enumerate(names)} if path == "plain" else {}
+    return sorted({*first.values(), *last.values()})
+
+
+def sweep(path: str, directory: Path) -> None:
+    """Kill at each chosen point, restart, and print what is wrong."""
+    base = directory / "base"
+
+    def prepare() -> None:
+        home = workload.make_home(base)
+        workload.produce(home, base / "ledger", 2)
+        workload.ship(home)
+        workload.produce(home, base / "ledger", 1)
+
+    base.mkdir()
+    run(prepare)
+    names = record(base, directory)
+    print(orjson.dumps({"points": Counter(names)}).decode(), flush=True)
+    for number in chosen(names, path):
+        started = time.monotonic()
+        found, code = one(path, base, directory, number)
+        print(
+            orjson.dumps(
+                {
+                    "point": names[number],
+                    "number": number,
+                    "exit": code,
+                    "problems": found,
+                    "seconds": round(time.monotonic() - started, 2),
+                }
+            ).decode(),
+            flush=True,
+        )
+
+
+def place(base: Path, directory: Path) -> Path:
+    """A fresh copy of the base whose settings name its own lake."""
+    root = directory / "run"
+    shutil.rmtree(root, ignore_errors=True)
+    shutil.copytree(base, root)
+    config = root / "home" / "config.toml"
+    config.write_text(config.read_text().replace(str(base), str(root)))
+    return root
+
+
+def record(base: Path, directory: Path) -> list[str]:
+    """The fault points that the work passes, in order."""
+    root = place(base, directory)
+    out = directory / "points.json"
+
+    def noted() -> None:
+        recorder = Recorder()
+        fsio.install_hook(recorder)
+        workload.work(root, root / "ledger")
+        out.write_bytes(orjson.dumps(recorder.names))
+
+    run(noted)
+    names: list[str] = orjson.loads(out.read_bytes())
+    return names
+
+
+def one(path: str, base: Path, directory: Path, number: int) -> tuple[list[str], int]:
+    """Kill once, restart, and say what is wrong."""
+    root = place(base, directory)
+    ledger = root / "ledger"
+    before = workload.acknowledged(ledger)
+
+    def killed() -> None:
+        fsio.install_hook(Killer(number))
+        workload.work(root, ledger)
+
+    pids = [fork(killed)]
+    if path == "two-shippers":
+        pids.append(fork(lambda: workload.ship(workload.open_made(root))))
+    codes = [wait(pid) for pid in pids]
+    required: list[tuple[str, str]] = []
+    if path == "home-rolled-back":
+        # What was appended after the copy and not shipped went with the home; the rest must stay.
+        shipped = out_of_process(directory, lambda: workload.lake_ids(root))
+        required = before + [(stream, name) for stream in shipped for name in shipped[stream]]
+        config = (root / "home" / "config.toml").read_text()
+        shutil.rmtree(root / "home")
+        shutil.copytree(base / "home", root / "home")
+        (root / "home" / "config.toml").write_text(config)
+        ledger.unlink()
+    if path == "lake-rolled-back":
+        run(lambda: roll_lake_back(root))
+    try:
+        run(lambda: workload.recover(root, ledger))
+    except RuntimeError as error:
+        return [str(error)], codes[0]
+    required += workload.acknowledged(ledger)
+    found = out_of_process(directory, lambda: workload.problems(root, ledger, required=required))
+    return found + [f"the other shipper ended with {code}" for code in codes[1:] if code], codes[0]
+
+
+def roll_lake_back(root: Path) -> None:
+    """Restore each table to an earlier version, as another program might."""
+    target = parse_url(str(root / "lake"))
+    for stream in target.streams():
+        table = DeltaTable(target.table(stream))
+        if table.version() >= 1:
+            table.restore(max(table.version() - 2, 0))
+
+
+def out_of_process(directory: Path, action: Callable[[], T]) -> T:
+    """The JSON-able result of an action that uses Delta, computed in a fork."""
+    out = directory / "answer.json"
+
+    def answered() -> None:
+        out.write_bytes(orjson.dumps(action()))
+
+    run(answered)
+    answer: T = orjson.loads(out.read_bytes())
+    return answer
+
+
+if __name__ == "__main__":
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    sweep(sys.argv[1], Path(sys.argv[2]))
