@@ -1,0 +1,18 @@
+"""The hub's Jupyter Server extension: pages, REST routes and blobs behind Jupyter's own login.
+
+``places`` where shipped notebooks lie · ``launch`` starts the server · ``hub`` the server's
+configuration · ``extension`` mounts the routes · ``app_process``, ``app_proxy`` and ``voila_app``
+the dashboards' Voila behind that login · ``frames``, ``blobs``, ``ranges``, ``media`` what the
+REST routes serve · ``reading`` the lake off the event loop.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def _jupyter_server_extension_points() -> list[dict[str, Any]]:
+    """What Jupyter Server looks for in an extension's module."""
+    from lifelog_lake.server.extension import LifelogExtension
+
+    return [{"module": "lifelog_lake.server", "app": LifelogExtension}]

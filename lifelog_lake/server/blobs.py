@@ -1,0 +1,135 @@
+"""``/lifelog/api/blobs/{sha256}``: the content of frames, sounds and attachments.
+
+Content-addressed, so its address is its entity tag and it may be cached for ever. Streamed in
+pieces, read in threads. See :mod:`lifelog_lake.server.media` for what is shown inline.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import BinaryIO
+
+import structlog
+from tornado.iostream import StreamClosedError
+from tornado.web import authenticated
+
+from lifelog_lake.errors import LakeRefused, LakeUnreachable, LifelogError
+from lifelog_lake.server.base import LifelogHandler, explained
+from lifelog_lake.server.media import HEAD_BYTES, inert_type
+from lifelog_lake.server.ranges import (
+    ByteRange,
+    Unsatisfiable,
+    etag_matches,
+    parse_range,
+    range_still_valid,
+)
+
+log = structlog.get_logger(__name__)
+
+PIECE_BYTES = 256 * 1024
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+class BlobHandler(LifelogHandler):
+    """Serves one blob; GET and HEAD."""
+
+    @property
+    def content_security_policy(self) -> str:
+        """Even if a browser were fooled into rendering it: no script, no origin."""
+        return "sandbox; default-src 'none'"
+
+    @authenticated
+    @explained
+    async def get(self, sha256: str) -> None:
+        """The blob, or the range of it that was asked for."""
+        await self._serve(sha256, with_body=True)
+
+    @authenticated
+    @explained
+    async def head(self, sha256: str) -> None:
+        """The same headers without the content."""
+        await self._serve(sha256, with_body=False)
+
+    async def _serve(self, sha256: str, *, with_body: bool) -> None:
+        if _SHA256.fullmatch(sha256) is None:
+            self.refuse(
+                400,
+                "That isn't the name of a blob.",
+                "A blob is named by its sha256: 64 digits, 0-9 and a-f.",
+            )
+            return
+        try:
+            file: BinaryIO = await self.reader.run(self.reader.lake.blob, sha256)
+        except (LakeUnreachable, LakeRefused):
+            raise
+        except LifelogError as error:
+            self.refuse(404, error.message, error.hint or "Check it with: lifelog verify")
+            return
+        try:
+            size, head = await self.reader.run(_measure, file)
+            await self._answer(file, sha256, size, head, with_body=with_body)
+        finally:
+            await self.reader.run(file.close)
+
+    async def _answer(
+        self, file: BinaryIO, sha256: str, size: int, head: bytes, *, with_body: bool
+    ) -> None:
+        etag = f'"{sha256}"'
+        media_type = inert_type(head)
+        self._set_headers(etag, media_type, sha256)
+        content_type = media_type or "application/octet-stream"
+        if etag_matches(self.request.headers.get("If-None-Match"), etag):
+            self.set_status(304)
+            self.finish(set_content_type=content_type)
+            return
+        wanted = ByteRange(start=0, stop=size)
+        if with_body and range_still_valid(self.request.headers.get("If-Range"), etag):
+            try:
+                part = parse_range(self.request.headers.get("Range"), size)
+            except Unsatisfiable:
+                self.set_header("Content-Range", f"bytes */{size}")
+                self.clear_header("ETag")
+                self.refuse(416, "The range lies outside of the content.", f"It has {size} bytes.")
+                return
+            if part is not None:
+                wanted = part
+                self.set_status(206)
+                self.set_header("Content-Range", f"bytes {part.start}-{part.stop - 1}/{size}")
+        self.set_header("Content-Type", content_type)
+        self.set_header("Content-Length", str(wanted.length))
+        if with_body:
+            await self._stream(file, wanted)
+        self.finish(set_content_type=content_type)
+
+    def _set_headers(self, etag: str, media_type: str | None, sha256: str) -> None:
+        self.set_header("ETag", etag)
+        self.set_header("Accept-Ranges", "bytes")
+        self.set_header("Cache-Control", "private, max-age=31536000, immutable")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Cross-Origin-Resource-Policy", "same-origin")
+        if media_type is None:
+            self.set_header("Content-Disposition", f'attachment; filename="{sha256[:16]}.bin"')
+
+    async def _stream(self, file: BinaryIO, wanted: ByteRange) -> None:
+        left = wanted.length
+        await self.reader.run(file.seek, wanted.start)
+        while left:
+            piece = await self.reader.run(file.read, min(PIECE_BYTES, left))
+            if not piece:  # shorter than measured: cut the connection, never pad
+                log.error("blob_became_shorter", blob=self.path_args[0])
+                self.request.connection.stream.close()  # type: ignore[union-attr]
+                return
+            left -= len(piece)
+            self.write(piece)
+            try:
+                await self.flush()
+            except StreamClosedError:  # the reader has gone; nothing is left to tell it
+                return
+
+    def compute_etag(self) -> None:
+        """The tag is the address; never hash the answer."""
+
+
+def _measure(file: BinaryIO) -> tuple[int, bytes]:
+    head = file.read(HEAD_BYTES)
+    return file.seek(0, 2), head

@@ -1,0 +1,73 @@
+"""The Jupyter Server extension: mounts ``/lifelog/`` and keeps the pages' process warm."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from jupyter_server.base.handlers import JupyterHandler
+from jupyter_server.extension.application import ExtensionApp
+from jupyter_server.utils import url_path_join
+from tornado.web import authenticated
+
+from lifelog_lake.server.app_process import AppProcess
+from lifelog_lake.server.app_proxy import APP_BASE, AppProxy, Page
+from lifelog_lake.server.base import READER, NotThere
+from lifelog_lake.server.blobs import BlobHandler
+from lifelog_lake.server.frames import FramesHandler
+from lifelog_lake.server.reading import LakeReader
+
+#: Pages that exist, each a tab of the app notebook.
+PAGES = ("timeline",)
+
+
+class Home(JupyterHandler):
+    """``/lifelog`` leads to the first page."""
+
+    @authenticated
+    def get(self) -> None:
+        """Redirect."""
+        self.redirect(url_path_join(self.base_url, "lifelog", PAGES[0]))
+
+
+class LifelogExtension(ExtensionApp):
+    """Loaded by Jupyter Server; found by ``_jupyter_server_extension_points``."""
+
+    name = "lifelog_lake"
+    extension_url = "/lifelog/timeline"
+    load_other_extensions = True
+    app_process: AppProcess
+    reader: LakeReader
+
+    def initialize_settings(self) -> None:
+        """Make what the handlers share."""
+        assert self.serverapp is not None  # Jupyter links before it initializes
+        base_url = self.serverapp.base_url
+        self.reader = LakeReader()
+        self.app_process = AppProcess(base_url=url_path_join(base_url, APP_BASE) + "/")
+        self.settings[READER] = self.reader
+
+    def initialize_handlers(self) -> None:
+        """Mount the routes; the most special first."""
+        process: dict[str, Any] = {"process": self.app_process}
+        pages = "|".join(re.escape(page) for page in PAGES)
+        self.handlers.extend(
+            [
+                (r"/lifelog/?", Home),
+                (rf"/lifelog/({pages})", Page, process),
+                (rf"/{APP_BASE}(/.*)", AppProxy, process),
+                (r"/lifelog/api/frames", FramesHandler),
+                (r"/lifelog/api/blobs/([^/]*)", BlobHandler),
+                (r"/lifelog/.*", NotThere),
+            ]
+        )
+
+    async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
+        """Called once the server's loop runs: warm the pages."""
+        del serverapp
+        self.app_process.start()
+
+    async def stop_extension(self) -> None:
+        """Called when the server ends."""
+        await self.app_process.stop()
+        self.reader.close()

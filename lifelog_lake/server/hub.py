@@ -1,0 +1,109 @@
+"""The hub's Jupyter Server: JupyterLab, pages, API and blobs at one address with one login.
+
+Its settings come from the home alone and win over a person's own Jupyter configuration, so that
+no file elsewhere can switch the login off.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, ClassVar
+
+import orjson
+from jupyter_server.auth.decorator import allow_unauthenticated
+from jupyter_server.auth.logout import LogoutHandler
+from jupyter_server.serverapp import ServerApp
+from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
+from tornado.ioloop import IOLoop
+from traitlets.config import Config
+
+from lifelog_lake import fsio
+from lifelog_lake.home import Home
+from lifelog_lake.server.app_proxy import AppProxy
+from lifelog_lake.server.logs import LOGGING_CONFIG
+from lifelog_lake.server.secret import read_token
+
+SERVER_JSON = "server.json"
+
+
+class Logout(LogoutHandler):
+    """Jupyter's logout, which also closes the websockets that the login had opened."""
+
+    @allow_unauthenticated
+    def get(self) -> None:
+        """Log out."""
+        super().get()
+        AppProxy.close_sockets()
+        IOLoop.current().add_callback(ZMQChannelsWebsocketConnection.close_all)
+
+
+class HubServer(ServerApp):
+    """A :class:`ServerApp` that is configured by a :class:`~lifelog_lake.home.Home`."""
+
+    home: ClassVar[Home]
+    wanted_port: int = 0
+
+    def load_config_file(self, *args: Any, **kwargs: Any) -> None:
+        """Load what extensions ship, then put our settings above all."""
+        super().load_config_file(*args, **kwargs)
+        self.update_config(config_of(self.home, self.wanted_port))
+
+    def write_server_info_file(self) -> None:
+        """Say where we listen, now that the port is known: ``HOME/run/server.json``."""
+        super().write_server_info_file()
+        url = f"http://{_host(self.ip)}:{self.port}{self.base_url}"
+        content = orjson.dumps({"url": url, "pid": os.getpid()})
+        fsio.write_atomic(self.home.run / SERVER_JSON, content, at="server")
+
+    def remove_server_info_file(self) -> None:
+        """Take the address back."""
+        super().remove_server_info_file()
+        path = self.home.run / SERVER_JSON
+        if path.exists() and orjson.loads(path.read_bytes())["pid"] == os.getpid():
+            path.unlink()
+
+    def write_browser_open_files(self) -> None:
+        """Leave out files that hold the token; ``lifelog up`` prints the address."""
+
+
+def _host(ip: str) -> str:
+    if ip in ("", "0.0.0.0", "::"):  # noqa: S104 - a comparison
+        return "127.0.0.1"
+    return f"[{ip}]" if ":" in ip else ip
+
+
+def config_of(home: Home, port: int) -> Config:
+    """All settings of the server, JupyterLab and its login."""
+    settings = home.settings.server
+    config = Config()
+    app = config.ServerApp
+    app.ip = settings.ip
+    app.port = port
+    app.port_retries = 0
+    app.open_browser = False
+    app.answer_yes = True
+    app.root_dir = str(home.path / "notebooks")
+    app.default_url = "/lifelog/timeline"
+    app.log_level = "WARN"
+    app.allow_unauthenticated_access = False
+    app.authenticate_prometheus = True
+    app.allow_root = hasattr(os, "geteuid") and os.geteuid() == 0
+    app.use_redirect_file = False
+    # A second Voila, and a proxy to every port of this machine, are routes that nobody needs.
+    app.jpserver_extensions = {
+        "lifelog_lake.server": True,
+        "jupyterlab": True,
+        "voila.server_extension": False,
+        "jupyter_server_proxy": False,
+    }
+    config.Application.logging_config = LOGGING_CONFIG
+    config.PasswordIdentityProvider.logout_handler_class = Logout
+    config.IdentityProvider.token = "" if settings.password_hash else read_token(home.path)
+    if settings.password_hash:
+        config.PasswordIdentityProvider.hashed_password = settings.password_hash
+    lab = config.LabApp
+    lab.log_level = "WARN"
+    lab.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
+    lab.news_url = None
+    lab.extension_manager = "readonly"
+    return config

@@ -1,0 +1,25 @@
+"""Scripts and styles of the widgets, read from beside the modules.
+
+A widget's script is one module for the browser, so what widgets share is put before it.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+
+@cache
+def script(name: str) -> str:
+    """``common.js`` and the widget's own script as one module."""
+    return _text("common.js") + _text(f"{name}.js")
+
+
+@cache
+def style(name: str) -> str:
+    """``common.css`` and the widget's own style."""
+    return _text("common.css") + _text(f"{name}.css")
+
+
+def _text(name: str) -> str:
+    return (files("lifelog_lake.ui") / "static" / name).read_text("utf-8")

@@ -1,0 +1,89 @@
+// Shared by all widgets. Text from data reaches the page through textContent alone.
+
+/** Text from data as it is: what would turn its direction, or can't be seen, is spelled out. */
+function plain(text) {
+  return String(text ?? "").replace(
+    /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g,
+    (character) => `[U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}]`);
+}
+
+/** Make an element: properties, then children (strings become text). */
+function h(tag, props = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (name === "class") element.className = value;
+    else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value === true) element.setAttribute(name, "");
+    else element.setAttribute(name, String(value));
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+/** The server's base URL, from a page of the app or from JupyterLab. */
+function baseUrl() {
+  const data = document.getElementById("jupyter-config-data");
+  const base = data ? JSON.parse(data.textContent).baseUrl || "/" : "/";
+  return base.replace(/lifelog\/app\/$/, "");
+}
+
+const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
+
+function format(options) {
+  const formatter = new Intl.DateTimeFormat(undefined, options);
+  return (at) => formatter.format(at);
+}
+
+const clockTime = format({ hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const shortTime = format({ hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const shortDay = format({ weekday: "short", day: "numeric", month: "short", year: "numeric" });
+const longTime = format({
+  weekday: "long", day: "numeric", month: "long", year: "numeric",
+  hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23", timeZoneName: "short",
+});
+
+/** "4 min 20 s" of milliseconds. */
+function duration(ms) {
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return seconds % 60 && minutes < 10 ? `${minutes} min ${seconds % 60} s` : `${minutes} min`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+function byteSize(bytes) {
+  if (bytes === null || bytes === undefined) return "";
+  return bytes < 1024 * 1024 ? `${Math.max(1, Math.round(bytes / 1024))} KiB` : `${(bytes / 1048576).toFixed(1)} MiB`;
+}
+
+/** Ask the REST API; what it throws has a message and a hint that a person can read. */
+async function ask(path, query = {}, signal = undefined) {
+  const url = new URL(`${baseUrl()}lifelog/api/${path}`, location.origin);
+  for (const [name, value] of Object.entries(query)) {
+    if (value !== null && value !== undefined && value !== "") url.searchParams.set(name, value);
+  }
+  let response;
+  try {
+    response = await fetch(url, { signal, credentials: "same-origin" });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw { message: "The server can't be reached.", hint: "Is lifelog up still running? Trying again by itself.", again: true };
+  }
+  if (response.status === 403) {
+    throw { message: "You are logged out.", hint: "Log in to go on.", login: true };
+  }
+  const body = await response.json().catch(() => ({}));
+  if (!response.ok) {
+    throw {
+      message: body.message || `The server answered with ${response.status}.`,
+      hint: body.hint || "Look at the last lines of its log.",
+      again: response.status >= 500,
+    };
+  }
+  return body;
+}
+
+function blobUrl(sha256) {
+  return `${baseUrl()}lifelog/api/blobs/${encodeURIComponent(sha256)}`;
+}

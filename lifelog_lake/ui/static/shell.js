@@ -1,0 +1,75 @@
+// The header: name, tabs, what is recorded, the way to the notebooks and out.
+
+const STATUS_EVERY_MS = 10000;
+
+function pageOfAddress(pages) {
+  const match = location.pathname.match(/\/lifelog\/([a-z]+)$/);
+  return match && pages.some((page) => page.name === match[1]) ? match[1] : null;
+}
+
+function render({ model, el }) {
+  document.getElementById("ll-waiting")?.remove();
+  const pages = model.get("pages");
+  const addressed = pageOfAddress(pages) !== null;
+  const root = h("header", { class: "ll ll-shell" });
+
+  const tabs = h("nav", { class: "ll-tabs", "aria-label": "Pages" });
+  function go(name, remember) {
+    if (model.get("page") !== name) {
+      model.set("page", name);
+      model.save_changes();
+    }
+    if (remember && addressed) history.pushState(null, "", `${baseUrl()}lifelog/${name}`);
+    showTabs();
+  }
+  function showTabs() {
+    tabs.replaceChildren(...pages.map(({ name, label }) =>
+      h("a", {
+        class: "ll-tab",
+        href: `${baseUrl()}lifelog/${name}`,
+        "aria-current": name === model.get("page") ? "page" : null,
+        onclick: (event) => {
+          if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+          event.preventDefault();
+          go(name, true);
+        },
+      }, label)));
+  }
+  const onBack = () => go(pageOfAddress(pages) ?? pages[0].name, false);
+  window.addEventListener("popstate", onBack);
+
+  const status = h("div", { class: "ll-status", role: "status" });
+  function showStatus() {
+    const { state, summary, detail, lake } = model.get("status");
+    status.replaceChildren(...(summary ? [
+      h("span", { class: "ll-dot", "data-state": state, "aria-hidden": "true" }),
+      h("span", { class: "ll-summary", title: plain(detail) || null }, h("bdi", {}, plain(summary))),
+      lake ? h("span", { class: "ll-lake", title: `The lake: ${plain(lake)}` }, h("bdi", {}, plain(lake))) : null,
+    ].filter(Boolean) : []));
+  }
+  model.on("change:status", showStatus);
+  const timer = setInterval(() => model.send({ ask: "status" }), STATUS_EVERY_MS);
+  model.send({ ask: "status" });
+
+  root.append(
+    h("div", { class: "ll-brand" }, "Lifelog"),
+    tabs,
+    status,
+    h("div", { class: "ll-links" },
+      h("a", { href: `${baseUrl()}lab` }, "Notebooks"),
+      h("a", { href: `${baseUrl()}logout` }, "Log out")),
+  );
+  el.append(root);
+  showStatus();
+  const first = pageOfAddress(pages);
+  if (first) go(first, false);
+  else showTabs();
+
+  return () => {
+    clearInterval(timer);
+    window.removeEventListener("popstate", onBack);
+    model.off("change:status", showStatus);
+  };
+}
+
+export default { render };

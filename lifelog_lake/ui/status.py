@@ -1,0 +1,76 @@
+"""What the header says: from the status file that the supervisor writes into the home."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import orjson
+
+from lifelog_lake.clock import US_PER_S
+from lifelog_lake.config import default_home, load
+from lifelog_lake.errors import UsageError
+from lifelog_lake.events import STREAMS
+
+#: A status older than this was left behind by a supervisor that has gone.
+STALE_S = 30.0
+
+State = Literal["recording", "paused", "trouble", "off"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """One line for a person: what is recorded now, why not, and where the lake lies."""
+
+    state: State
+    summary: str
+    detail: str = ""
+    lake: str = ""
+
+    def sent(self) -> dict[str, str]:
+        """As the browser gets it."""
+        return asdict(self)
+
+
+def read_status(home: Path | None = None, now_us: int | None = None) -> Status:
+    """The status of this device; a missing or stale file means that nothing records here."""
+    root = home or default_home()
+    try:
+        lake = load(root).lake.url or str(root / "lake")
+    except UsageError as error:
+        return Status(state="trouble", summary="The settings are wrong", detail=str(error))
+    try:
+        data = orjson.loads((root / "run" / "status.json").read_bytes())
+    except (FileNotFoundError, orjson.JSONDecodeError):
+        data = {}
+    now = time.time_ns() // 1000 if now_us is None else now_us
+    state, summary, detail = _in_words(data if isinstance(data, dict) else {}, now)
+    return Status(state=state, summary=summary, detail=detail, lake=lake)
+
+
+def _in_words(data: Mapping[str, object], now_us: int) -> tuple[State, str, str]:
+    at = data.get("at")
+    if (
+        data.get("state") != "running"
+        or not isinstance(at, int)
+        or now_us - at > STALE_S * US_PER_S
+    ):
+        return "off", "Not recording", "Nothing records on this machine: start it with lifelog up."
+    if data.get("pause") is not None:
+        return "paused", "Paused", "Go on with: lifelog resume"
+    children = data.get("children")
+    recorded: list[str] = []
+    troubles: list[str] = []
+    for name, child in (children if isinstance(children, dict) else {}).items():
+        if child.get("state") == "running":
+            recorded += [STREAMS[s].label for s in child.get("streams", ()) if s in STREAMS]
+        elif child.get("state") != "starting":
+            troubles.append(f"{name}: {child.get('reason') or child.get('state')}")
+    detail = "; ".join(troubles)
+    if recorded:
+        summary = "Recording: " + ", ".join(dict.fromkeys(recorded))
+        return ("trouble" if troubles else "recording"), summary, detail
+    return "trouble", f"Not recording: {detail}" if detail else "Starting", detail
