@@ -25,7 +25,7 @@ class Encoding:
     mode: Literal["auto", "lossy", "lossless"] = "auto"
     quality: int = 75
     #: Share of different colours among the sampled pixels from which on a frame is a picture.
-    picture_share: float = 0.1
+    picture_share: float = 0.08
 
 
 def is_picture(sample: npt.NDArray[np.uint32], share: float) -> bool:
@@ -48,6 +48,7 @@ def encode(
     if lossy:
         image.save(file, "WEBP", quality=encoding.quality, method=0)
     else:
-        # For lossless files quality means effort; 0 is the fastest.
-        image.save(file, "WEBP", lossless=True, quality=0, method=0)
+        # For lossless files "quality" is effort: of a page with a small picture, 100 makes a third
+        # of what 0 makes, in one and a half times the time.
+        image.save(file, "WEBP", lossless=True, quality=100, method=0)
     return file.getvalue(), WEBP

@@ -8,9 +8,9 @@ supervisor is gone, however it went.
 A beat is no data: one that can't be written now (the supervisor is stopped, its pipe full) is
 left out and the next one says more. A line stays below 4096 bytes, so a pipe takes it whole.
 
-:class:`Lifeline` is the child's end. It needs no thread of the interpreter to be alive for the
-child to die with its parent: on Linux the kernel signals the child, and everywhere on POSIX a
-timer that only a working loop winds up again ends a child that hangs in foreign code.
+:class:`Lifeline` is the child's end. It also sees to it that the child ends with its parent: the
+end of stdin asks it to stop, and on POSIX a timer that only a working loop winds up again ends a
+child that hangs, in foreign code too, and one that doesn't come to its end after it was asked.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Lifeline:
         self._last: Beat | None = None
         self._last_s = float("-inf")
         self._fd = _take_stdout()
-        _die_with_parent()
+        _wake_when_parent_dies()
         for name in ("SIGTERM", "SIGINT", "SIGHUP", "SIGBREAK"):
             if (number := getattr(signal, name, None)) is not None:
                 signal.signal(number, self._on_signal)
@@ -195,11 +195,12 @@ def _take_stdout() -> int:
     return fd
 
 
-def _die_with_parent() -> None:
-    """Ask Linux for SIGTERM when the parent dies; elsewhere the end of stdin has to do."""
+def _wake_when_parent_dies() -> None:
+    """Ask Linux for SIGCONT when the parent dies: a child that somebody has stopped goes on then,
+    and finds its stdin at its end. SIGTERM would stay pending in a stopped process."""
     if sys.platform != "linux":
         return
     import ctypes
 
     pr_set_pdeathsig = 1
-    ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, int(signal.SIGTERM), 0, 0, 0)
+    ctypes.CDLL(None, use_errno=True).prctl(pr_set_pdeathsig, int(signal.SIGCONT), 0, 0, 0)

@@ -73,6 +73,7 @@ class Child:
         self.spec = spec
         self.beat = Beat(state="starting")
         self.last_reason = ""
+        self.killed_because = ""
         self.last_beat_us: int | None = None
         self.last_beat_s = 0.0
         self.started_s = 0.0
@@ -119,6 +120,7 @@ class Child:
         """Start the process; OSError if there is no such program."""
         self._life += 1
         self.beat = Beat(state="starting")
+        self.killed_because = ""
         self.started_s = self.last_beat_s = now_s
         self.reset_freshness(now_s)
         stderr = self._stderr()
@@ -197,10 +199,11 @@ class Child:
         if os.name != "nt":
             self._process.terminate()
 
-    def kill(self) -> None:
+    def kill(self, why: str = "") -> None:
         """End it, and what it started in its process group, whatever it does."""
         if self._process is None:
             return
+        self.killed_because = why
         if os.name == "nt":
             self._process.kill()
             return

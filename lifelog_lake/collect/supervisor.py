@@ -195,14 +195,11 @@ class Supervisor:
                 self._start(child, now_s)
             return
         if (code := child.ended()) is not None:
-            self._mourn(child, f"ended with {_exit_name(code)}", now_s)
+            self._mourn(child, child.killed_because or f"ended with {_exit_name(code)}", now_s)
             return
         if child.spec.beats and now_s - child.last_beat_s >= self._timing.alive_s:
-            child.kill()
-            if child.ended() is None:
-                return  # being killed; reaped at the next tick
-            self._mourn(child, f"no beat for {self._timing.alive_s:.0f} s", now_s)
-            return
+            child.kill(f"no beat for {self._timing.alive_s:.0f} s")
+            return  # its end is seen at the next tick
         self._look_at_freshness(child, now_s)
 
     def _look_at_freshness(self, child: Child, now_s: float) -> None:
