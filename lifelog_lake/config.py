@@ -315,7 +315,11 @@ def write_setting(home: Path, section: str, key: str, value: str) -> None:
         else:
             lines.insert(start + 1, line)
     content = "\n".join(lines) + "\n"
-    if tomllib.loads(content).get(section, {}).get(key) != value:
+    try:
+        written = tomllib.loads(content)[section][key] == value
+    except (tomllib.TOMLDecodeError, LookupError, TypeError):
+        written = False  # a section in a form that one line can't change, such as an inline table
+    if not written:
         raise UsageError(
             f"The setting {section}.{key} can't be written into {path}.",
             hint=f"Write it yourself, in [{section}]: {line}",

@@ -7,7 +7,7 @@ that the caller gave.
 
 Captured content and secrets can't get through by mistake, because only known shapes pass:
 
-- ``event`` is a name in snake_case, not a sentence; anything else becomes ``unnamed``.
+- ``event`` is a name such as ``not_shipped``, not a sentence; anything else becomes ``unnamed``.
 - Fields must be on :data:`NAMES` (one word each), :data:`TEXTS` (our own sentences, short) or
   numbers; all others are dropped, and ``dropped`` counts them.
 - An exception of ours gives its message, hint and fields. Of a foreign one only its type passes,
@@ -60,7 +60,7 @@ TEXTS = frozenset({"hint", "home", "message", "path", "reason", "target", "url",
 #: Our own packages: their records pass at the level that was set, others from warning up.
 OURS = ("lifelog_lake", "collectors", "flows", "__main__")
 
-_EVENT = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+_EVENT = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
 _NAME = re.compile(r"[^\s\x00-\x1f\x7f]+")
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\u2028\u2029\ud800-\udfff]+")
@@ -127,6 +127,8 @@ def safe(fields: Mapping[str, object]) -> dict[str, object]:
     kept: dict[str, object] = {}
     dropped = 0
     for key, value in fields.items():
+        if value is None:
+            continue
         passed = _passed(key, value)
         if passed is _NOTHING:
             dropped += 1
@@ -141,7 +143,7 @@ _NOTHING = object()
 
 
 def _passed(key: str, value: object) -> object:
-    if value is None or isinstance(value, bool | int | float):
+    if isinstance(value, bool | int | float):
         return value if _KEY.fullmatch(key) else _NOTHING
     if key in TEXTS and isinstance(value, str | Path):
         return _text(str(value))
@@ -289,6 +291,7 @@ class RotatingLog(RotatingFileHandler):
 
     def __init__(self, path: Path) -> None:
         self._complained = False
+        self._torn = False
         super().__init__(path, maxBytes=MAX_FILE_BYTES, backupCount=KEPT_FILES, encoding="utf-8")
 
     def _open(self) -> TextIOWrapper:
@@ -296,13 +299,18 @@ class RotatingLog(RotatingFileHandler):
         return open(fd, "a", encoding="utf-8", errors="backslashreplace")  # noqa: PTH123 - a fd
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write to the file that has the name now."""
+        """Write the line to the file that has the name now, past all buffers."""
         try:
             self._follow()
-        except OSError:
+            if self.shouldRollover(record):
+                self.doRollover()
+            line = f"{self.format(record)}\n".encode("utf-8", "backslashreplace")
+            if self._torn:  # a full disk took only a part of the line before
+                line = b"\n" + line
+            assert self.stream is not None
+            self._torn = os.write(self.stream.fileno(), line) < len(line)
+        except Exception:  # noqa: BLE001 - as logging does: the caller goes on
             self.handleError(record)
-            return
-        super().emit(record)
 
     def doRollover(self) -> None:  # noqa: N802 - the name is logging's
         """Rotate, unless another process has just done so."""

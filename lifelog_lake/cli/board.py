@@ -21,6 +21,8 @@ from lifelog_lake.spool import StreamStats
 
 #: The supervisor writes its status each few seconds; one that is older says nothing.
 STALE_AFTER_S = 30.0
+#: Open segments are extended in steps, so a few rows seem to fill some hundred KiB.
+MENTIONED_BYTES = 2**20
 #: States that need nobody.
 WELL = frozenset({"running", "starting", "paused", "stopping", "stopped", "-"})
 STYLE = {"running": "green", "paused": "yellow", "starting": "yellow", "-": "dim"}
@@ -139,7 +141,7 @@ def table_of(board: Board, now_us: int) -> Table:
     """The board's rows for a terminal."""
     table = Table(box=box.SIMPLE, pad_edge=False)
     for title, side in (
-        ("", "left"), ("State", "left"), ("Last look", "right"), ("Waiting", "right"),
+        ("", "left"), ("State", "left"), ("Last capture", "right"), ("Waiting", "right"),
         ("Last shipped", "right"),
     ):  # fmt: skip
         table.add_column(title, justify="right" if side == "right" else "left", no_wrap=True)
@@ -161,7 +163,8 @@ def waiting(row: Row) -> str:
     if row.waiting_rows == 0:
         return "nothing"
     noun = "row" if row.waiting_rows == 1 else "rows"
-    return f"{row.waiting_rows} {noun}, {size(row.waiting_bytes or 0)}"
+    much = (row.waiting_bytes or 0) >= MENTIONED_BYTES
+    return f"{row.waiting_rows} {noun}" + (f", {size(row.waiting_bytes or 0)}" if much else "")
 
 
 def pause_line(pause: Mapping[str, Any]) -> str:

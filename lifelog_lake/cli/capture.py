@@ -57,7 +57,7 @@ def up(
     """
     if any(importlib.util.find_spec(module) is None for module in HUB):
         raise MissingExtra("lifelog up", "hub")
-    _run(here(context, home), serve=True, port=port, browser=not no_browser)
+    _run(here(context, home, process="supervisor"), serve=True, port=port, browser=not no_browser)
 
 
 def collect(context: typer.Context, home: HomeOption = None) -> None:
@@ -70,7 +70,7 @@ def collect(context: typer.Context, home: HomeOption = None) -> None:
       lifelog collect
       lifelog --home /srv/lifelog collect
     """
-    _run(here(context, home), serve=False)
+    _run(here(context, home, process="supervisor"), serve=False)
 
 
 def _run(home: Home, *, serve: bool, port: int | None = None, browser: bool = False) -> None:

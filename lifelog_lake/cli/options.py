@@ -40,12 +40,12 @@ def home_path(context: typer.Context, home: Path | None) -> Path | None:
     return home or before
 
 
-def here(context: typer.Context, home: Path | None) -> Home:
+def here(context: typer.Context, home: Path | None, *, process: str = "cli") -> Home:
     """Open the home and send this command's log there. Raises as :func:`open_home` does."""
     from lifelog_lake.logs import setup_logging
 
     opened = open_home(home_path(context, home))
-    setup_logging(opened, "cli")
+    setup_logging(opened, process)
     return opened
 
 
