@@ -28,6 +28,7 @@ from typing import Literal, get_args
 import orjson
 
 from lifelog_lake.clock import Clock, SystemClock
+from lifelog_lake.validate import clean_text
 
 State = Literal["starting", "running", "paused", "unavailable", "full", "error", "stopping"]
 STATES: frozenset[str] = frozenset(get_args(State))
@@ -64,7 +65,7 @@ class Beat:
                 "beat": 1,
                 "state": self.state,
                 "errors": self.errors,
-                "reason": self.reason[:MAX_TEXT],
+                "reason": clean_text(self.reason[:MAX_TEXT])[0],
                 "every_s": self.every_s,
                 "observed": dict(self.observed),
             },
