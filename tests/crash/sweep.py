@@ -124,7 +124,7 @@ def place(base: Path, directory: Path) -> Path:
     root = directory / "run"
     shutil.rmtree(root, ignore_errors=True)
     shutil.copytree(base, root)
-    config = root / "home" / "config.toml"
+    config = next(root.glob("**/config.toml"))
     config.write_text(config.read_text().replace(str(base), str(root)))
     return root
 
