@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 from typing import TYPE_CHECKING, Annotated
 
-import structlog
 import typer
 
 from lifelog_lake.cli.options import HomeOption, here
@@ -113,6 +112,8 @@ def _lake(home: Home) -> str:
     except LakeUnreachable as error:
         if first:
             raise  # nothing of this home could ever be shipped
+        import structlog
+
         structlog.get_logger(__name__).warning("lake_unreachable", error=error)
         return f"{error} Until then all is kept in the spool."
     return ""

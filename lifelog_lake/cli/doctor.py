@@ -11,14 +11,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import typer
 
 from lifelog_lake.cli.options import HomeOption, JsonOption, home_path
 from lifelog_lake.cli.output import out, say_json, size
 from lifelog_lake.errors import LakeUnreachable, LifelogError, MissingExtra, Unavailable
-from lifelog_lake.home import Home, open_home
+
+if TYPE_CHECKING:
+    from lifelog_lake.home import Home
 
 State = Literal["ok", "warn", "fail"]
 STYLE = {"ok": "green", "warn": "yellow", "fail": "red"}
@@ -68,6 +70,8 @@ def doctor(context: typer.Context, home: HomeOption = None, as_json: JsonOption 
 
 def examine(path: Path | None) -> Iterator[Check]:
     """All checks; without a usable home only the first."""
+    from lifelog_lake.home import open_home
+
     try:
         home = open_home(path)
     except LifelogError as error:

@@ -6,12 +6,14 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lifelog_lake.errors import MissingExtra
-from lifelog_lake.home import Home, open_home
+
+if TYPE_CHECKING:
+    from lifelog_lake.home import Home
 
 HomeOption = Annotated[
     Path | None,
@@ -41,7 +43,9 @@ def home_path(context: typer.Context, home: Path | None) -> Path | None:
 
 
 def here(context: typer.Context, home: Path | None, *, process: str = "cli") -> Home:
-    """Open the home and send this command's log there. Raises as :func:`open_home` does."""
+    """Open the home and send this command's log there. Raises as
+    :func:`~lifelog_lake.home.open_home` does."""
+    from lifelog_lake.home import open_home
     from lifelog_lake.logs import setup_logging
 
     opened = open_home(home_path(context, home))

@@ -9,11 +9,9 @@ from datetime import datetime
 from functools import cache
 
 import orjson
-import structlog
 from rich.console import Console
 from rich.markup import escape
 
-from lifelog_lake.clock import US_PER_S, iso, utc
 from lifelog_lake.errors import LifelogError
 
 
@@ -46,6 +44,8 @@ def say_error(error: LifelogError) -> None:
     if error.hint:
         err().print(error.hint, markup=False)
     if _logging():
+        import structlog
+
         structlog.get_logger(__name__).error("command_failed", error=error)
 
 
@@ -62,6 +62,8 @@ def say_mistake(error: Exception) -> None:
         for place in places:
             err().print(f"  {place}", markup=False)
         return
+    import structlog
+
     structlog.get_logger(__name__).error("program_mistake", exc_info=error)
     for handler in logging.getLogger().handlers:
         if isinstance(handler, RotatingLog) and isinstance(handler.formatter, Lines):
@@ -69,6 +71,9 @@ def say_mistake(error: Exception) -> None:
 
 
 def _logging() -> bool:
+    """Whether this process has a log by now."""
+    if "lifelog_lake.logs" not in sys.modules:
+        return False
     from lifelog_lake.logs import Lines
 
     return any(isinstance(handler.formatter, Lines) for handler in logging.getLogger().handlers)
@@ -98,6 +103,8 @@ def span(seconds: float) -> str:
 
 def ago(at_us: int | None, now_us: int) -> str:
     """How long ago, ``-`` for never."""
+    from lifelog_lake.clock import US_PER_S
+
     if at_us is None:
         return "-"
     seconds = (now_us - at_us) / US_PER_S
@@ -106,6 +113,8 @@ def ago(at_us: int | None, now_us: int) -> str:
 
 def local(at_us: int) -> str:
     """A time as the person's own clock shows it, with the day if it isn't today's."""
+    from lifelog_lake.clock import utc
+
     at = utc(at_us).astimezone()
     today = datetime.now().astimezone().date()
     return at.strftime("%H:%M" if at.date() == today else "%Y-%m-%d %H:%M")
@@ -121,5 +130,7 @@ def _iso(key: str, value: object) -> object:
         if key == "observed_at":
             return {str(name): _iso("at", at) for name, at in value.items()}
         return as_iso(value)
+    from lifelog_lake.clock import iso
+
     timed = key == "at" or key.endswith("_at") or key in ("since", "until")
     return iso(value) if timed and isinstance(value, int) else value

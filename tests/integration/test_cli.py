@@ -133,7 +133,7 @@ HEAVY = {"pyarrow", "polars", "deltalake", "jupyter_server", "jupyterlab", "voil
     ("words", "absent"),
     [
         (["--version"], {*HEAVY, "typer", "rich", "pydantic"}),
-        (["--help"], HEAVY),
+        (["--help"], {*HEAVY, "pydantic", "structlog"}),
         (["status"], HEAVY),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
