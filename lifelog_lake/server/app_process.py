@@ -101,7 +101,7 @@ class AppProcess:
             await asyncio.sleep(pause_s)
 
     async def _watch_ready(self) -> None:
-        while not await self._listens():
+        while not await self._listens():  # noqa: ASYNC110 - no event crosses processes
             await asyncio.sleep(POLL_S)
         self._ready.set()
 

@@ -28,6 +28,7 @@ PAGE_CSP = (
     "font-src 'self' data:; connect-src 'self' data: blob:; worker-src 'self' blob:; "
     "object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
 )
+STARTING = "The pages are starting. Load this page again in a minute."
 _CREDENTIALS = ("Cookie", "Authorization", "X-Xsrftoken")
 _SAFE = {"GET", "HEAD", "OPTIONS"}
 
@@ -56,6 +57,8 @@ class AppProxy(NamedLocalProxyHandler):  # type: ignore[misc,unused-ignore]
 
     async def prepare(self, *args: Any, **kwargs: Any) -> None:
         """Login first (the base class), then: no foreign page may change anything."""
+        if self.request.headers.get("Upgrade", "").lower() == "websocket":
+            kwargs["_redirect_to_login"] = False  # a script can't log in: 403
         await super().prepare(*args, **kwargs)
         if self.request.method not in _SAFE and not self.check_origin():
             raise HTTPError(403, "This request came from another site.")
@@ -74,7 +77,10 @@ class AppProxy(NamedLocalProxyHandler):  # type: ignore[misc,unused-ignore]
     async def proxy(self, port: int, path: str) -> None:
         """Hand the request on, once the inner server listens."""
         await self._await_process()
-        await super().proxy(port, path)
+        try:
+            await super().proxy(port, path)
+        except OSError:  # it has just died; it is started again by itself
+            raise HTTPError(503, STARTING) from None
 
     async def open(self, path: str) -> None:
         """Join the two ends of a websocket."""
@@ -84,7 +90,7 @@ class AppProxy(NamedLocalProxyHandler):  # type: ignore[misc,unused-ignore]
 
     async def _await_process(self) -> None:
         if not await self.process.ready():
-            raise HTTPError(503, "The pages are still starting. Load this page again in a minute.")
+            raise HTTPError(503, STARTING)
         self.unix_socket = self.process.socket
         self.port = self.process.port
 

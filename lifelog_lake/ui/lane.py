@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from importlib.metadata import version
 from typing import Any
 
 import altair as alt
 import polars as pl
 
+from lifelog_lake import fsio
+from lifelog_lake.config import default_home
 from lifelog_lake.events import STREAMS
 
 #: A lane is drawn with at most so many bars: what lies closer than this share joins.
@@ -23,7 +26,25 @@ LANE_PX = 26
 _UNSEEN = r"[\p{Cc}\p{Cf}]"
 _FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif'
 
-alt.JupyterChart.enable_offline(True)
+
+def enable_offline() -> None:
+    """Have the chart widget bring vega along instead of fetching it.
+
+    Making the bundle takes 2 s and starts a JavaScript engine in this process, so it is kept in
+    the home, one file for each pair of versions. Idempotent; a missing file is made again.
+    """
+    widget = alt.JupyterChart
+    if widget._is_offline:
+        return
+    name = f"jupyterchart-{alt.__version__}-{version('vl-convert-python')}.js"
+    path = default_home() / "index" / name
+    try:
+        widget._esm = path.read_text("utf-8")
+        widget._is_offline = True
+    except FileNotFoundError:
+        widget.enable_offline(True)
+        fsio.make_dirs(path.parent, at="bundle")
+        fsio.write_atomic(path, str(widget._esm).encode(), at="bundle")
 
 
 def runs(events: pl.DataFrame, start: datetime, end: datetime) -> pl.DataFrame:
@@ -65,6 +86,7 @@ def lane_chart(
     on_brush: Callable[[int, int], None],
 ) -> Any:
     """The lane as a widget. ``on_brush`` is called with ms since 1970 UTC of a brushed span."""
+    enable_offline()
     drawn = runs(events, start, end)
     lanes = drawn["lane"].unique().sort().to_list()
     rows = [
