@@ -1,0 +1,51 @@
+"""``make bench``: measure against the baselines and write docs/benchmarks.md.
+
+A whole run writes the page. ``--only`` and ``--quick`` print only, as their figures aren't
+comparable with a whole run's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tests.bench import report, rest, shipping, spooling
+from tests.bench.pairs import Row
+
+BENCHES: dict[str, Callable[..., Iterator[Row]]] = {
+    "spool": spooling.run,
+    "ship": shipping.run,
+    "rest": rest.run,
+}
+#: A folder of the checkout: what is below /tmp may be in memory, where syncing costs nothing.
+SCRATCH = Path(__file__).resolve().parents[2] / "build"
+
+
+def main() -> None:
+    """Run what was asked for; print each result as soon as it is there."""
+    parser = argparse.ArgumentParser(prog="tests.bench", description=__doc__)
+    parser.add_argument("--only", choices=BENCHES, action="append", help="one of the groups")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, smaller backlog")
+    parser.add_argument("--dir", type=Path, default=SCRATCH, help="where to write; default: build")
+    options = parser.parse_args()
+    options.dir.mkdir(parents=True, exist_ok=True)
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=options.dir) as scratch:
+        about = ""
+        for name in options.only or BENCHES:
+            directory = Path(scratch) / name
+            directory.mkdir()
+            for row in BENCHES[name](directory, quick=options.quick):
+                rows.append(row)
+                print(f"{row.name}: {row.value} {row.goal or ''} {row.verdict}", flush=True)
+        about = report.machine(Path(scratch))
+    print(f"\n{about}\n\n{report.table(rows)}")
+    if not options.only and not options.quick:
+        report.write(rows, about)
+        print(f"\nWritten to docs/{report.PAGE.name}.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""The table: printed, and kept in docs/benchmarks.md between two marks."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sqlite3
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from lifelog_lake.lake.target import file_system
+from tests.bench.pairs import Row
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
+BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
+PACKAGES = ("deltalake", "pyarrow", "orjson", "numpy", "mss")
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows as Markdown."""
+    lines = [
+        "| ours / baseline | ours | baseline | result | goal | |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {row.name} | {row.ours} | {row.base} | {row.value} | {row.goal or ''} | {row.verdict} |"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def machine(directory: Path) -> str:
+    """What it was measured on; ``directory`` is where the files were written."""
+    packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
+    load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
+    return (
+        f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC: {_cpu()}, {os.cpu_count()} cores, "
+        f"{platform.system()} {platform.release()}, {file_system(directory)}, "
+        f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {packages}. "
+        f"Load average at the end: {load}."
+    )
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def write(rows: Sequence[Row], about: str) -> None:
+    """Put the table between the marks; the text around it stays."""
+    content = PAGE.read_text("utf-8")
+    head, begin, rest = content.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"{PAGE.name} lacks the marks {BEGIN} and {END}.")
+    PAGE.write_text(f"{head}{BEGIN}\n{about}\n\n{table(rows)}\n{END}{tail}", "utf-8")
