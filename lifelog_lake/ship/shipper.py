@@ -7,10 +7,13 @@ happens when home and lake disagree about the past.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+import pyarrow as pa
 import structlog
+from deltalake.exceptions import DeltaError
 
 from lifelog_lake.clock import Clock, SystemClock
 from lifelog_lake.errors import CommitConflict, LifelogError, Terminal, Transient
@@ -83,11 +86,17 @@ class Shipper:
             *(name for name in streams if name in STREAMS and STREAMS[name].first),
         ]:
             try:
-                self._ship(stream, identity.mark, done, progress)
+                with translated(stream):
+                    self._ship(stream, identity.mark, done, progress)
             except LifelogError as error:
                 done.errors[stream] = error
+            else:
+                done.errors.pop(stream, None)  # what is shipped twice failed at first only
         done.findings += self._notes.take_findings()
-        self._spool.prune_acked()
+        try:
+            self._spool.prune_acked()
+        except OSError as error:  # what is kept too long is pruned by the next run
+            structlog.get_logger().warning("prune-failed", reason=error.strerror)
         return done
 
     def _ship(self, stream: str, generation: str, done: Shipped, progress: Progress | None) -> None:
@@ -166,6 +175,36 @@ class Shipper:
         """A gap is explained in the lake before the watermark passes over it."""
         if self._notes.take_dirty():
             self._ship("lifecycle", generation, done, None)
+
+
+@contextlib.contextmanager
+def translated(stream: str) -> Iterator[None]:
+    """Turn what disks, Delta and Arrow raise into errors that say how to go on."""
+    try:
+        yield
+    except OSError as error:
+        raise Transient(
+            f"Shipping '{stream}' failed: {error.strerror or error} ({error.filename}).",
+            hint="Check the disks of spool and lake; the rows are kept and tried again.",
+            stream=stream,
+        ) from error
+    except DeltaError as error:
+        raise Transient(
+            f"The table '{stream}' can't be used: {first_line(error)}",
+            hint="lifelog verify looks closer; the rows are kept and tried again.",
+            stream=stream,
+        ) from error
+    except pa.ArrowException as error:
+        raise Terminal(
+            f"Rows of '{stream}' in the spool don't fit its table: {type(error).__name__}.",
+            hint="Another version wrote them: use that one. The rows are kept.",
+            stream=stream,
+        ) from error
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, in short."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]
 
 
 def app_id(device: str, stream: str, epoch: str) -> str:

@@ -13,7 +13,7 @@ from lifelog_lake.clock import Clock
 from lifelog_lake.errors import SpoolFull
 from lifelog_lake.events import Event
 from lifelog_lake.spool import blobs
-from lifelog_lake.spool.files import StreamFiles, translated
+from lifelog_lake.spool.files import StreamFiles, refusal
 from lifelog_lake.spool.segment import STEP_BYTES, OpenSegment, frame, open_name
 from lifelog_lake.spool.state import StreamState
 from lifelog_lake.validate import JSON
@@ -35,6 +35,15 @@ def encode(event: Event, tz: str) -> bytes:
     if event.extra is not None:
         fields["extra"] = event.extra
     return orjson.dumps(fields)
+
+
+def _content_fields(blob: blobs.TakenIn, event: Event) -> bytes:
+    """The rest of a payload whose record brings content: known only when that was read."""
+    return b',"blob":"%b","blob_bytes":%d,"media_type":%b}' % (
+        blob.sha256.encode("ascii"),
+        blob.size_bytes,
+        orjson.dumps(event.media_type),
+    )
 
 
 class Inlet:
@@ -63,24 +72,41 @@ class Inlet:
         Returns their seqs. Raises :class:`SpoolFull` or :class:`SpoolWriteFailed`; nothing is
         acknowledged then and the same events may be offered again.
         """
-        if not self._reserved:
-            self._check_room()
-        with translated(self._files.name), contextlib.ExitStack() as undo:
-            taken = {}
-            for index, event in enumerate(events):
-                if event.source is not None:
-                    taken[index] = blob = blobs.take_in(self._files.directory, event.source)
-                    undo.callback(blob.path.unlink, missing_ok=True)
-            with self._files.locked() as state:
-                segment = self._writable(state)
-                first = segment.next_seq
+        try:
+            if not self._reserved:
+                self._check_room()
+            if all(event.source is None for event in events):
+                return self._write(events, cursor, {}, None)
+            with contextlib.ExitStack() as undo:
+                taken = {}
+                for index, event in enumerate(events):
+                    if event.source is not None:
+                        taken[index] = blob = blobs.take_in(self._files.directory, event.source)
+                        undo.callback(blob.path.unlink, missing_ok=True)
+                return self._write(events, cursor, taken, undo)
+        except OSError as error:
+            raise refusal(error, self._files.name) from error
+
+    def _write(
+        self,
+        events: Sequence[Event],
+        cursor: JSON,
+        taken: dict[int, blobs.TakenIn],
+        undo: contextlib.ExitStack | None,
+    ) -> range:
+        """Under the stream's lock: number the events, place their content, write and sync."""
+        with self._files.locked() as state:
+            segment = self._writable(state)
+            first = segment.next_seq
+            if undo is not None:
                 self._place(taken, first, undo)
-                data = self._lines(events, taken, first, cursor)
-                self._make_room(segment, len(data))
-                segment.write(data)
-                segment.next_seq = first + len(events)
-                if cursor is not None:
-                    segment.cursor = orjson.dumps(cursor)
+            data = self._lines(events, taken, first, cursor)
+            self._make_room(segment, len(data))
+            segment.write(data)
+            segment.next_seq = first + len(events)
+            if cursor is not None:
+                segment.cursor = orjson.dumps(cursor)
+            if undo is not None:
                 undo.pop_all()
         return range(first, first + len(events))
 
@@ -91,23 +117,16 @@ class Inlet:
         for index, blob in taken.items():
             path = blobs.place(directory, first + index, blob)
             undo.callback(path.unlink, missing_ok=True)
-        if taken:
-            fsio.sync_dir(directory / blobs.DIRECTORY, at="blob.put")
+        fsio.sync_dir(directory / blobs.DIRECTORY, at="blob.put")
 
     def _lines(
         self, events: Sequence[Event], taken: dict[int, blobs.TakenIn], first: int, cursor: JSON
     ) -> bytes:
-        lines = []
         tz = self._clock.tz()
-        for seq, event in enumerate(events, first):
-            payload = encode(event, tz)
-            if (blob := taken.get(seq - first)) is not None:
-                payload = payload[:-1] + b',"blob":"%b","blob_bytes":%d,"media_type":%b}' % (
-                    blob.sha256.encode("ascii"),
-                    blob.size_bytes,
-                    orjson.dumps(event.media_type),
-                )
-            lines.append(frame(b"R", seq, payload))
+        payloads = [encode(event, tz) for event in events]
+        for index, blob in taken.items():
+            payloads[index] = payloads[index][:-1] + _content_fields(blob, events[index])
+        lines = [frame(b"R", seq, payload) for seq, payload in enumerate(payloads, first)]
         end: dict[str, JSON] = {"wall_us": self._clock.wall_us(), "boot_us": self._clock.boot_us()}
         if cursor is not None:
             end["cursor"] = cursor
@@ -143,7 +162,14 @@ class Inlet:
             if old.bad or not self._reserved:
                 raise
             return old  # on a full disk a reserved stream goes on in its old file
-        old.seal()
+        files.open = None  # if sealing fails, the next look at the files finishes it
+        try:
+            old.seal()
+        except BaseException:
+            new.close()
+            raise
+        finally:
+            old.close()
         files.open = new
         return new
 
