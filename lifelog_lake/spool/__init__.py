@@ -18,7 +18,7 @@ Tree
       format.json                                  {"format": 1}
       <stream>/
         lock                                       flock; held for each append, read, ack, seal
-        state.json                                 epoch, acked seq, drops; replaced whole
+        state.json                                 epoch, acked seq, drops, a crc; replaced whole
         <epoch>/
           <first>.open                             the open segment: first seq, 20 digits
           <first>-<last>.seg                       a sealed segment with its inclusive range
@@ -47,6 +47,9 @@ its seq is the segment's first.
 ``R`` a record: the event with that seq (keys as in the envelope; what is null is left out).
 ``C`` end of a batch: wall clock and boot clock at the append (µs), and the source's cursor if it
 was given; its seq is the batch's last.
+
+``state.json`` is one JSON object; its ``crc`` is the CRC-32 (8 hexadecimal digits) of the object
+without it, written without blanks, the keys in their order.
 
 Rules
 -----

@@ -114,6 +114,9 @@ def _check_segment(
     where = f"{stream}: {name.path.name}"
     for item in scan(content):
         if isinstance(item, Line):
+            if item.kind == b"C" and last is None and item.seq >= counts.expected:
+                _note_gap(where, counts, item.seq + 1, state, findings)
+                counts.expected = item.seq + 1
             if (
                 item.kind != b"R"
                 or item.seq < counts.expected

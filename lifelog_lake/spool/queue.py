@@ -75,9 +75,10 @@ class Spool:
 
     def cursor(self, stream: str) -> JSON:
         """The last cursor that was appended with rows of this stream; None at the beginning."""
-        files = self._files(stream)
-        with files.locked():
-            cursor = files.last_cursor()
+        with translated(stream):
+            files = self._files(stream)
+            with files.locked():
+                cursor = files.last_cursor()
         return None if cursor is None else orjson.loads(cursor)
 
     def streams(self) -> list[str]:
@@ -93,7 +94,11 @@ class Spool:
 
     def stats(self) -> dict[str, StreamStats]:
         """How each stream stands."""
-        return {name: self.outlet(name).stats() for name in self.streams()}
+        found = {}
+        for name in self.streams():
+            with translated(name):
+                found[name] = self.outlet(name).stats()
+        return found
 
     def renew(
         self,
@@ -262,6 +267,11 @@ def check_format(root: Path) -> None:
         raise SpoolError(
             f"{path} can't be read: {error!r}.", hint=f'It should be {{"format": {FORMAT}}}.'
         ) from None
+    if found < FORMAT and found not in UPGRADES:
+        raise SpoolError(
+            f"{path} names the format {found}, which there never was.",
+            hint=f'It should be {{"format": {FORMAT}}}.',
+        )
     for version in range(found, FORMAT):  # each step is idempotent; the mark moves after it
         UPGRADES[version](root)
         fsio.write_atomic(path, orjson.dumps({"format": version + 1}), at="upgrade")

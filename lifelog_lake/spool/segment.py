@@ -14,8 +14,11 @@ from pathlib import Path
 from lifelog_lake import fsio
 from lifelog_lake.errors import SpoolFull, SpoolWriteFailed
 
-#: An open segment grows in steps of this size, so that most syncs carry no file metadata.
+#: An open segment grows in steps, so that most syncs carry no file metadata: of this size, or of
+#: so many appends like the one that needs room if they are large, up to a limit.
 STEP_BYTES = 128 * 1024
+STEP_APPENDS = 12
+STEP_MOST_BYTES = 1024 * 1024
 
 #: crc, length, seq, type and the blanks between them.
 PREFIX_BYTES = 37
@@ -117,9 +120,10 @@ def torn_from(data: bytes, damage: Damage) -> int:
 
 
 def lines_in(data: bytes, damage: Damage) -> int:
-    """How many seqs damaged whole lines may have held; ends of batches hold none."""
+    """How many seqs damaged whole lines may have held; headers and ends of batches hold none."""
     lines = data[damage.start : damage.end].split(b"\n")[:-1]
-    return sum(1 for line in lines if line[PREFIX_BYTES - 2 : PREFIX_BYTES - 1] != b"C")
+    kinds = [line[PREFIX_BYTES - 2 : PREFIX_BYTES - 1] for line in lines]
+    return sum(1 for kind in kinds if kind not in (b"C", b"H"))
 
 
 class OpenSegment:
@@ -130,6 +134,7 @@ class OpenSegment:
 
     def __init__(self, path: Path, fd: int, *, end: int, size: int, next_seq: int) -> None:
         self.path = path
+        self.name = str(path)  # looked at in each append, where a Path costs more than the call
         self.fd = fd
         self.end = end
         self.size = size
@@ -167,7 +172,7 @@ class OpenSegment:
         wanted = self.end + room
         if wanted <= self.size:
             return
-        step = max(STEP_BYTES, wanted - self.size)
+        step = max(STEP_BYTES, min(STEP_APPENDS * room, STEP_MOST_BYTES), wanted - self.size)
         try:
             fsio.pwrite(self.fd, bytes(step), self.size, self.path, at="append.extend")
         except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,7 +35,7 @@ class StreamState:
 
     def write(self, directory: Path, *, at: str) -> StreamState:
         """Replace the stream's state, durably."""
-        content = {
+        content: dict[str, object] = {
             "epoch": self.epoch,
             "acked": self.acked,
             "acked_at": self.acked_at,
@@ -42,6 +43,7 @@ class StreamState:
             "check_ids_to": self.check_ids_to,
             "generation": self.generation,
         }
+        content["crc"] = _crc(content)
         fsio.write_atomic(directory / NAME, orjson.dumps(content) + b"\n", at=at)
         return self
 
@@ -90,6 +92,8 @@ def parse_state(path: Path) -> StreamState:
     """Read a state file; :class:`SpoolError` if it isn't one."""
     try:
         content = orjson.loads(path.read_bytes())
+        if content.pop("crc") != _crc(content):
+            raise ValueError("its checksum is wrong")
         return StreamState(
             epoch=str(content["epoch"]),
             acked=int(content["acked"]),
@@ -98,8 +102,13 @@ def parse_state(path: Path) -> StreamState:
             check_ids_to=int(content["check_ids_to"]),
             generation=str(content["generation"]),
         )
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SpoolError(
             f"{path} can't be read: {error!r}.",
             hint="Restore it from a copy; the segments beside it are whole.",
         ) from None
+
+
+def _crc(content: dict[str, object]) -> str:
+    """CRC-32 of the other fields: a flipped digit must not change what counts as acked."""
+    return f"{zlib.crc32(orjson.dumps(content)):08x}"
