@@ -48,7 +48,7 @@ class Section(BaseModel):
 class LakeSettings(Section):
     """Where the lake lies."""
 
-    url: str = Field("", description="A path, file:// or s3:// address; empty = HOME/lake.")
+    url: str = Field("", description="A directory or a file:// address; empty = HOME/lake.")
 
 
 class DeviceSettings(Section):

@@ -14,15 +14,15 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from lifelog_lake.cli.output import ago, local, size, span
+from lifelog_lake.cli.output import ago, local, number, size, span
 from lifelog_lake.clock import US_PER_S
 from lifelog_lake.events import STREAMS
 from lifelog_lake.spool import StreamStats
 
 #: The supervisor writes its status each few seconds; one that is older says nothing.
 STALE_AFTER_S = 30.0
-#: Open segments are extended in steps, so a few rows seem to fill some hundred KiB.
-MENTIONED_BYTES = 2**20
+#: Open segments are extended in steps, so a few rows seem to fill some MiB.
+MENTIONED_BYTES = 16 * 2**20
 #: States that need nobody.
 WELL = frozenset({"running", "starting", "paused", "stopping", "stopped", "-"})
 STYLE = {"running": "green", "paused": "yellow", "starting": "yellow", "-": "dim"}
@@ -74,7 +74,9 @@ def make_board(
     for name, child in children.items():
         live = child if running else {}
         rows += [
-            _row(name, stream, live, child, stats) for stream in child.get("streams") or [None]
+            _row(name, stream, live, child, stats)
+            for stream in child.get("streams") or [None]
+            if running or stream is not None
         ]
     named = {row.name for row in rows}
     rows += [_row(stream, stream, {}, {}, stats) for stream in stats if stream not in named]
@@ -162,9 +164,9 @@ def waiting(row: Row) -> str:
         return "-"
     if row.waiting_rows == 0:
         return "nothing"
-    noun = "row" if row.waiting_rows == 1 else "rows"
     much = (row.waiting_bytes or 0) >= MENTIONED_BYTES
-    return f"{row.waiting_rows} {noun}" + (f", {size(row.waiting_bytes or 0)}" if much else "")
+    rows = number(row.waiting_rows, "row")
+    return f"{rows}, {size(row.waiting_bytes or 0)}" if much else rows
 
 
 def pause_line(pause: Mapping[str, Any]) -> str:

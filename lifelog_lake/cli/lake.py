@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from lifelog_lake.cli.options import HomeOption, JsonOption, extra, here
-from lifelog_lake.cli.output import err, say, say_json, size
+from lifelog_lake.cli.output import err, number, say, say_json, size
 from lifelog_lake.errors import UsageError
 
 
@@ -99,9 +99,16 @@ def verify(
         for finding in report.findings:
             say(f"Finding: {finding.where}: {finding.message}", style="yellow")
             say(f"         {finding.hint}")
-        looked = f"{report.tables} tables, {report.rows} rows, {report.files} files"
+        looked = ", ".join(
+            (
+                number(report.tables, "table"),
+                number(report.rows, "row"),
+                number(report.files, "file"),
+                number(report.blobs, "blob"),
+            )
+        )
         read = f", {size(report.bytes_read)} read" if read_data else ""
-        verdict = f"{len(report.findings)} findings" if report.findings else "No findings"
-        say(f"{verdict} in {looked}, {report.blobs} blobs{read}: {opened.lake_url}")
+        found = number(len(report.findings), "finding") if report.findings else "No findings"
+        say(f"{found} in {looked}{read}: {opened.lake_url}")
     if report.findings:
         raise typer.Exit(1)

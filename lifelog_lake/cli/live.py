@@ -29,6 +29,7 @@ from lifelog_lake.spool import Spool, StreamStats
 
 LOOK_EVERY_S = 0.3
 OPENER = "open.html"
+SHIPPER = "ship"
 
 
 class Live:
@@ -90,6 +91,8 @@ class Live:
             )
             if status.get("state") != "running":
                 return
+            if any(row.name == SHIPPER and row.state == "running" for row in self._board.rows):
+                self._trouble = ""  # it has shipped: the lake is there again
             if self._live is not None:
                 self._refresh()
             else:
@@ -117,7 +120,7 @@ class Live:
                 continue
             except LifelogError as error:
                 with self._lock:
-                    self._trouble = str(error)
+                    self._address = f"- {error}"
                 structlog.get_logger(__name__).error("no_address", error=error)
                 return
             with self._lock:

@@ -79,6 +79,11 @@ def _logging() -> bool:
     return any(isinstance(handler.formatter, Lines) for handler in logging.getLogger().handlers)
 
 
+def number(count: int, noun: str) -> str:
+    """``1 row``, ``2 rows``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def size(count: float) -> str:
     """Bytes for a person, in binary units: ``1.5 MiB``."""
     for unit in ("B", "KiB", "MiB", "GiB"):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from lifelog_lake.cli.options import HomeOption, extra, here
-from lifelog_lake.cli.output import err, say, size
+from lifelog_lake.cli.output import err, number, say, size
 
 if TYPE_CHECKING:
     from lifelog_lake.ship import Shipped
@@ -52,6 +52,5 @@ def ship(context: typer.Context, home: HomeOption = None) -> None:
 
 
 def _words(shipped: Shipped) -> str:
-    rows = "1 row" if shipped.rows == 1 else f"{shipped.rows} rows"
-    blobs = "1 blob" if shipped.blobs == 1 else f"{shipped.blobs} blobs"
+    rows, blobs = number(shipped.rows, "row"), number(shipped.blobs, "blob")
     return f"{rows}, {blobs} ({size(shipped.blob_bytes)})"
