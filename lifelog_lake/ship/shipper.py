@@ -16,7 +16,13 @@ import structlog
 from deltalake.exceptions import DeltaError
 
 from lifelog_lake.clock import Clock, SystemClock
-from lifelog_lake.errors import CommitConflict, LifelogError, Terminal, Transient
+from lifelog_lake.errors import (
+    CommitConflict,
+    LakeUnreachable,
+    LifelogError,
+    Terminal,
+    Transient,
+)
 from lifelog_lake.events import STREAMS
 from lifelog_lake.home import Home
 from lifelog_lake.lake.identity import require_known
@@ -58,6 +64,7 @@ class Shipper:
         self._clock = clock
         self._batch_rows = batch_rows
         self._tables: dict[str, StreamTable] = {}
+        self._mark = ""
         self._notes = Notes(spool, clock)
         self._guard = Guard(spool, self._notes)
 
@@ -79,6 +86,10 @@ class Shipper:
         A stream that fails doesn't hold up the others; its reason is in ``errors``.
         """
         identity = require_known(self._home)
+        if identity.mark != self._mark:  # another lake, or this one after a restore
+            self._tables.clear()
+            self._guard = Guard(self._spool, self._notes)
+            self._mark = identity.mark
         done = Shipped()
         streams = self._spool.streams()
         for stream in [
@@ -108,6 +119,7 @@ class Shipper:
             )
         outlet = self._spool.outlet(stream)
         table = self._tables.setdefault(stream, StreamTable(self._target.table(stream), stream))
+        self._require_same(generation)
         self._guard.check_past(stream, outlet, table, generation)
         conflicts = 0
         while True:
@@ -117,6 +129,7 @@ class Shipper:
                 return
             if batch.epoch != state.epoch:
                 continue
+            self._require_same(generation)
             snapshot = table.snapshot()
             if not self._guard.may_commit(stream, outlet, state, batch, snapshot, generation):
                 continue
