@@ -13,6 +13,7 @@ fit are repaired with a recorded reason (``extra["_repaired"]``) or refused with
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -331,9 +332,36 @@ def pulled_id(*identity: str) -> str:
     return str(uuid.uuid5(PULLED, "\x1f".join(identity)))
 
 
+#: Most characters of an id, a zone, a media type.
+MAX_WORD = 200
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
 def is_pulled(event_id: str) -> bool:
     """Whether an id says that its row can be read twice (a uuid5)."""
     return event_id[14:15] == "5"
+
+
+def _check_word(name: str, value: object) -> None:
+    """Refuse an envelope's text that no writer could hold."""
+    if value is None:
+        return
+    if not isinstance(value, str) or len(value) > MAX_WORD or clean_text(value)[1] is not None:
+        raise InvalidEvent(
+            f"'{name}' of an event isn't a usable text.",
+            hint=f"Give at most {MAX_WORD} characters without NUL and lone surrogates.",
+            column=name,
+        )
+
+
+def _check_blob(sha256: object, size_bytes: object) -> None:
+    """The hash becomes a file's name, so nothing else may pass for one."""
+    if sha256 is not None and not (isinstance(sha256, str) and _SHA256.fullmatch(sha256)):
+        raise InvalidEvent("'blob' isn't a sha256 in lower-case hexadecimal.", column="blob")
+    if size_bytes is None:
+        return
+    if isinstance(size_bytes, bool) or not isinstance(size_bytes, int) or size_bytes < 0:
+        raise InvalidEvent("'blob_bytes' isn't a size.", column="blob_bytes")
 
 
 def new_event(
@@ -356,16 +384,21 @@ def new_event(
     ``at`` and ``end`` are µs since 1970 UTC or aware datetimes. ``data`` are the stream's own
     columns; names that the stream doesn't have go to ``extra``.
     """
-    definition = STREAMS.get(stream)
+    definition = STREAMS.get(str(stream))
     if definition is None:
         raise InvalidEvent(
-            f"There is no stream {clean_text(stream)[0]!r}.",
+            f"There is no stream {clean_text(str(stream)[:100])[0]!r}.",
             hint=f"The streams are: {', '.join(STREAMS)}.",
         )
     at_us = clean_time(at, "at")
     end_us = None if end is None else clean_time(end, "end")
     if end_us is not None and end_us < at_us:
         raise InvalidEvent(f"An event of {stream} ends before it begins.", stream=stream)
+    if source is not None:
+        media_type = source.media_type
+    for name, value in (("id", id), ("cont", cont), ("tz", tz), ("media_type", media_type)):
+        _check_word(name, value)
+    _check_blob(blob, blob_bytes)
     row, rest = clean_row(definition.types, data, extra)
     return Event(
         stream=stream,
@@ -376,7 +409,7 @@ def new_event(
         tz=tz,
         blob=blob,
         blob_bytes=blob_bytes,
-        media_type=source.media_type if source is not None else media_type,
+        media_type=media_type,
         data=row,
         extra=rest,
         source=source,

@@ -26,6 +26,7 @@ Kind = Literal["string", "int64", "float64", "bool", "timestamp", "date"]
 
 MAX_DEPTH = 32
 MAX_ROW_BYTES = 1024 * 1024
+MAX_INTEGER_BITS = 4096  # Python refuses to print what has more than 4300 digits
 MIN_INT64, MAX_INT64 = -(2**63), 2**63 - 1
 REPAIRED = "_repaired"
 
@@ -52,22 +53,22 @@ def clean_text(value: str) -> tuple[str, str | None]:
     """Text that UTF-8 and every reader can hold, and the reason if it had to be changed."""
     if value.isascii() and "\x00" not in value:
         return value, None
-    reason = None
+    reasons = []
     if "\x00" in value:
         value = value.replace("\x00", "\ufffd")
-        reason = "NUL replaced"
+        reasons.append("NUL replaced")
     try:
         value.encode("utf-8")
     except UnicodeEncodeError:
         value = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        reason = "lone surrogate replaced"
-    return value, reason
+        reasons.append("lone surrogate replaced")
+    return value, ", ".join(reasons) or None
 
 
 def clean_time(value: object, name: str) -> int:
     """µs since 1970 UTC of an int or an aware datetime between the years 1900 and 2200."""
     if isinstance(value, datetime):
-        if value.tzinfo is None:
+        if value.utcoffset() is None:
             raise InvalidEvent(
                 f"The time '{name}' has no time zone.", hint="Give an aware datetime.", column=name
             )
@@ -97,25 +98,35 @@ def clean_row(
     Unknown names and values of the wrong type move to ``extra``, so nothing is lost. Raises
     :class:`InvalidEvent` for what is nested deeper than 32 levels or larger than 1 MiB.
     """
+    untrusted: dict[str, object] = {"data": data, "extra": {} if extra is None else extra}
+    for what, given in untrusted.items():
+        if not isinstance(given, Mapping):
+            raise InvalidEvent(
+                f"'{what}' of an event is a {type(given).__name__}.", hint="Give a mapping."
+            )
     reasons: list[str] = []
     row: dict[str, JSON] = {}
     rest: dict[str, JSON] = {}
-    for name, value in data.items():
-        if value is None:
-            continue
+    for key, value in data.items():
+        name = _key(key, [], "data")
         type_ = types.get(name)
         if type_ is None:
-            rest[clean_text(str(name))[0]] = clean_json(value, reasons, str(name))
+            _put(rest, key, clean_json(value, reasons, name), reasons, "data")
+            continue
+        if value is None:
             continue
         try:
             row[name] = _fit(type_, value, reasons, name)
         except _Misfit as misfit:
-            rest[name] = clean_json(value, reasons, name)
+            _put(rest, name, clean_json(value, reasons, name), reasons, "data")
             reasons.append(f"{name}: {misfit}")
-    for name, value in (extra or {}).items():
-        rest[clean_text(str(name))[0]] = clean_json(value, reasons, str(name))
+    for key, value in (extra or {}).items():
+        _put(rest, key, clean_json(value, reasons, str(key)[:200]), reasons, "extra")
     if reasons:
-        rest[REPAIRED] = [clean_text(reason)[0] for reason in reasons]
+        before = rest.get(REPAIRED)
+        known = before if isinstance(before, list) else [] if before is None else [before]
+        again = [clean_text(reason)[0] for reason in reasons]
+        rest[REPAIRED] = list(dict.fromkeys([*map(str, known), *again]))
     size_bytes = len(orjson.dumps((row, rest)))
     if size_bytes > MAX_ROW_BYTES:
         raise InvalidEvent(
@@ -135,23 +146,23 @@ def clean_json(value: object, reasons: list[str], name: str, depth: int = 0) -> 
         return _text(value, reasons, name)
     if isinstance(value, int):
         if MIN_INT64 <= value <= MAX_INT64:
-            return value
+            return int(value)
         reasons.append(f"{name}: integer beyond 64 bits kept as text")
-        if value.bit_length() > MAX_DEPTH * 1024:
+        if value.bit_length() > MAX_INTEGER_BITS:
             raise InvalidEvent(f"'{clean_text(name)[0]}' is an integer of absurd size.")
-        return str(value)
+        return str(int(value))
     if isinstance(value, float):
         if math.isfinite(value):
-            return value
+            return float(value)  # a subclass (numpy's) isn't JSON
         reasons.append(f"{name}: {value} kept as text")
-        return str(value)
+        return str(float(value))
     if isinstance(value, datetime | date):
-        return value.isoformat()
+        return value.isoformat()  # text that has no zone says so itself
     if isinstance(value, Mapping):
-        return {
-            _text(str(key), reasons, name): clean_json(item, reasons, name, depth + 1)
-            for key, item in value.items()
-        }
+        cleaned: dict[str, JSON] = {}
+        for key, item in value.items():
+            _put(cleaned, key, clean_json(item, reasons, name, depth + 1), reasons, name)
+        return cleaned
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray | memoryview):
         return [clean_json(item, reasons, name, depth + 1) for item in value]
     raise InvalidEvent(
@@ -160,8 +171,34 @@ def clean_json(value: object, reasons: list[str], name: str, depth: int = 0) -> 
     )
 
 
+def _key(key: object, reasons: list[str], name: str) -> str:
+    """A mapping's key as text."""
+    if isinstance(key, str):
+        return _text(key, reasons, name)
+    if isinstance(key, float | bool) or key is None:
+        return str(key)
+    if isinstance(key, int) and key.bit_length() <= MAX_INTEGER_BITS:
+        return str(int(key))
+    raise InvalidEvent(
+        f"'{clean_text(name)[0]}' has a key that is a {type(key).__name__}.",
+        hint="Name it by text.",
+    )
+
+
+def _put(into: dict[str, JSON], key: object, value: JSON, reasons: list[str], name: str) -> None:
+    """Add a value; where two keys become the same text, the later gets a number behind it."""
+    wanted = text = _key(key, reasons, name)
+    number = 1
+    while text in into:
+        number += 1
+        text = f"{wanted}#{number}"
+    if number > 1:
+        reasons.append(f"{name}: a second '{wanted[:100]}' kept as '{text[-100:]}'")
+    into[text] = value
+
+
 def _text(value: str, reasons: list[str], name: str) -> str:
-    text, reason = clean_text(value)
+    text, reason = clean_text(str(value))
     if reason is not None:
         reasons.append(f"{name}: {reason}")
     return text
@@ -182,7 +219,7 @@ def _fit(type_: Kind | ListOf | StructOf, value: object, reasons: list[str], nam
         return value
     if type_ == "int64" and isinstance(value, int) and not isinstance(value, bool):
         if MIN_INT64 <= value <= MAX_INT64:
-            return value
+            return int(value)
         raise _Misfit("the integer has more than 64 bits")
     if type_ == "float64" and isinstance(value, int | float) and not isinstance(value, bool):
         if abs(value) <= 2**53 if isinstance(value, int) else math.isfinite(value):
@@ -199,8 +236,8 @@ def _fit(type_: Kind | ListOf | StructOf, value: object, reasons: list[str], nam
 def _fit_struct(type_: StructOf, value: object, reasons: list[str], name: str) -> JSON:
     if not isinstance(value, Mapping):
         raise _Misfit(f"a record was expected, {type(value).__name__} came")
-    if unknown := [str(key) for key in value if key not in type_.fields]:
-        raise _Misfit(f"unknown field {unknown[0]!r}")
+    if unknown := [key for key in value if key not in type_.fields]:
+        raise _Misfit(f"unknown field {_key(unknown[0], [], name)[:100]!r}")
     return {
         key: _fit(field, value.get(key), reasons, f"{name}.{key}")
         for key, field in type_.fields.items()

@@ -109,7 +109,7 @@ def pending_of(spool: Spool) -> list[Record]:
 @pytest.mark.usefixtures("no_sync")
 def test_a_flipped_bit_in_every_byte_costs_at_most_its_own_record(spooled: Home) -> None:
     path = segments(spooled, "window")[0]
-    whole = path.read_bytes()
+    whole = content_of(path) + bytes(1000)
     size = len(whole.rstrip(b"\0"))
     starts = [0, *ends_of_lines(whole[:size])]
     seq_of_line = [line_seq(whole, start) for start in starts[:-1]]
