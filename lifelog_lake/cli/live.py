@@ -55,7 +55,8 @@ class Live:
 
     def __enter__(self) -> Self:
         """Say where things are; begin to look for the server's address."""
-        if out().is_terminal:
+        # Log lines on the console would tear a table that is drawn anew: then lines only.
+        if out().is_terminal and self._home.settings.log.file != "":
             self._live = rich.live.Live(self._render(), console=out(), auto_refresh=False)
             self._live.start()
         else:
@@ -150,7 +151,7 @@ class Live:
 
     def _head(self) -> list[str]:
         lines = [f"lifelog {__version__} on {self._home.device}"]
-        if self._serve and (self._address or self._live is not None or out().is_terminal):
+        if self._serve and (self._address or out().is_terminal):
             lines.append(f"Open      {self._address or '(starting)'}")
         lines += [
             f"Records   {self._recorded()}",

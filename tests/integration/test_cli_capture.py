@@ -214,6 +214,43 @@ def test_the_first_start_with_an_unusable_lake_is_refused(device: Device, tmp_pa
     assert [path.name for path in foreign.iterdir()] == ["1.jpg"]
 
 
+#: Makes its stdin its controlling terminal, as a shell does, so that ^C reaches it.
+IN_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_in_a_terminal_a_table_is_kept_up_to_date_until_ctrl_c(device: Device) -> None:
+    ours, theirs = os.openpty()
+    env = {key: value for key, value in device.env.items() if key != "NO_COLOR"}
+    device.process = subprocess.Popen(
+        [sys.executable, "-c", IN_TERMINAL, str(LIFELOG), "collect"],
+        env=env | {"TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"},
+        stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+    )  # fmt: skip
+    os.close(theirs)
+    os.set_blocking(ours, False)
+    shown = bytearray()
+
+    def seen(pattern: bytes) -> bool:
+        with contextlib.suppress(BlockingIOError, OSError):  # OSError: its end was closed
+            while data := os.read(ours, 65_536):
+                shown.extend(data)
+        return re.search(pattern, shown) is not None
+
+    soon(lambda: seen(rb"Screen +\x1b\[32mrunning"), "the table")
+    assert seen(rb"Stop      Ctrl-C")
+    children = device.children()
+    os.write(ours, b"\x03")
+    soon(lambda: seen(rb"Stopped\."), "the end")
+    assert device.process.wait(SOON_S) == 0
+    os.close(ours)
+    _, alive = psutil.wait_procs(children, timeout=SOON_S)
+    assert not alive
+
+
 def get(address: str) -> tuple[int, str]:
     opener = urllib.request.build_opener(
         urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar())
