@@ -149,6 +149,13 @@ class Shipper:
             if progress is not None:
                 progress(done)
 
+    def _require_same(self, generation: str) -> None:
+        """No table is made in the empty directory where a disk was mounted a moment ago."""
+        if require_known(self._home).mark != generation:
+            raise LakeUnreachable(
+                "The lake changed during a run.", hint="The next run looks at it anew."
+            )
+
     def _commit(
         self,
         stream: str,
