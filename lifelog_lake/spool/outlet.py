@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,7 +140,8 @@ class Outlet:
                     continue
                 if item.kind != b"R" or not expected <= item.seq <= piece.last:
                     continue
-                gaps += _gaps(state, expected, item.seq - 1, damaged)
+                if item.seq > expected:
+                    gaps += _gaps(state, expected, item.seq - 1, damaged)
                 records.append(Record(item.seq, orjson.loads(item.payload)))
                 expected = item.seq + 1
                 if len(records) >= max_rows:
@@ -222,7 +224,9 @@ class Outlet:
             return
         target = self._files.acked_dir / state.epoch
         fsio.make_dirs(target, at="ack")
+        acked_s = (state.acked_at or self._clock.wall_us()) / 1e6
         for name in done:
+            os.utime(name.path, (acked_s, acked_s))  # it is kept so long after the ack
             fsio.rename(name.path, target / name.path.name, at="ack")
         fsio.sync_dir(target, at="ack")
         fsio.sync_dir(self._files.epoch_dir, at="ack")

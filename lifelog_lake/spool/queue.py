@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -24,7 +25,7 @@ from lifelog_lake.spool.outlet import Outlet, Record, StreamStats
 from lifelog_lake.spool.renew import renew
 from lifelog_lake.spool.state import NAME as STATE_NAME
 from lifelog_lake.spool.state import StreamState
-from lifelog_lake.validate import JSON
+from lifelog_lake.validate import JSON, clean_text
 
 FORMAT = 1
 FORMAT_NAME = "format.json"
@@ -68,6 +69,8 @@ class Spool:
         :class:`~lifelog_lake.errors.SpoolWriteFailed`: then nothing of it is acknowledged and the
         same events may be offered again.
         """
+        if not events:
+            raise ValueError("One append takes at least one event.")
         stream = events[0].stream
         if any(event.stream != stream for event in events):
             raise ValueError("One append takes events of one stream.")
@@ -129,7 +132,7 @@ class Spool:
             fsio.make_dirs(directory, at="quarantine")
             path = directory / f"{stem}.payload"
             fsio.write_atomic(path, payload, at="quarantine")
-            note = orjson.dumps({"reason": reason, "wall_us": self._clock.wall_us()})
+            note = orjson.dumps({"reason": clean_text(reason)[0], "wall_us": self._clock.wall_us()})
             fsio.write_atomic(directory / f"{stem}.json", note, at="quarantine")
         return path
 
@@ -137,8 +140,9 @@ class Spool:
         """Remove kept acked segments that are too old or, oldest first, too many bytes."""
         kept = []
         for path in self.root.glob("*/acked/*/*.seg"):
-            status = path.stat()
-            kept.append((status.st_mtime, status.st_size, path))
+            with contextlib.suppress(FileNotFoundError):  # another shipper was quicker
+                status = path.stat()
+                kept.append((status.st_mtime, status.st_size, path))
         oldest = self._clock.wall_us() / 1e6 - self._settings.keep_acked_days * 86_400
         total = sum(size for _, size, _ in kept)
         for modified, size, path in sorted(kept):

@@ -68,13 +68,14 @@ class StateFile:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._path = directory / NAME
+        self._name = str(self._path)  # looked at in each append, where a Path costs more
         self._seen: tuple[int, int] | None = None
         self._state: StreamState | None = None
 
     def read(self) -> StreamState | None:
         """The state as it is on disk now, or None if there is none yet."""
         try:
-            status = os.stat(self._path)
+            status = os.stat(self._name)
         except FileNotFoundError:
             return None
         seen = (status.st_ino, status.st_mtime_ns)
