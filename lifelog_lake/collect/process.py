@@ -18,7 +18,7 @@ import structlog
 
 from lifelog_lake.beats import Beat, read_beat
 
-#: Set in each child unless the person has set them: threads and arenas that nobody here uses.
+#: Set in each of our processes unless the person has set them: threads and arenas that none uses.
 FRUGAL = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
 MAX_ERROR_FILE_BYTES = 1024 * 1024
 
@@ -74,6 +74,7 @@ class Child:
         self.beat = Beat(state="starting")
         self.last_reason = ""
         self.killed_because = ""
+        self.told: str | None = None
         self.last_beat_us: int | None = None
         self.last_beat_s = 0.0
         self.started_s = 0.0
@@ -131,7 +132,7 @@ class Child:
                 stdout=subprocess.PIPE if self.spec.beats else stderr,
                 stderr=stderr,
                 cwd=self.spec.cwd,
-                env={**FRUGAL, **os.environ, **self.spec.env},
+                env={**(FRUGAL if self.spec.beats else {}), **os.environ, **self.spec.env},
                 # A Ctrl-C in the terminal goes to the supervisor alone, which ends them in order.
                 process_group=None if os.name == "nt" else 0,
                 creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),

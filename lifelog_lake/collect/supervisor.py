@@ -22,7 +22,6 @@ from types import FrameType
 import structlog
 
 from lifelog_lake import __version__
-from lifelog_lake.beats import Beat
 from lifelog_lake.clock import US_PER_S, Clock, SystemClock
 from lifelog_lake.collect import health, registry
 from lifelog_lake.collect.clocks import ClockWatch
@@ -181,13 +180,18 @@ class Supervisor:
             return
         if child.beat.state == "running":
             child.reset_freshness(self._now_s())
-        self._tell_change(child, before)
+        self._tell_change(child)
 
-    def _tell_change(self, child: Child, before: Beat) -> None:
-        if (kind := _LEFT.get(before.state)) is not None:
-            self._tell(child, kind)
-        if (kind := _ENTERED.get(child.beat.state)) is not None:
-            self._tell(child, kind, reason=child.beat.reason)
+    def _tell_change(self, child: Child) -> None:
+        """Rows for entering and leaving a state that a reader must know of, over restarts too."""
+        state = child.beat.state
+        if state == child.told or (state != "running" and state not in _ENTERED):
+            return
+        if child.told is not None:
+            self._tell(child, _LEFT[child.told])
+        child.told = state if state in _ENTERED else None
+        if child.told is not None:
+            self._tell(child, _ENTERED[child.told], reason=child.beat.reason)
 
     def _look_after(self, child: Child, now_s: float) -> None:
         if not child.running:

@@ -2,7 +2,7 @@
 
 ``python -m tests.bench.encoders`` shows pages in a real Chromium on Xvfb (text, a picture, and
 both in several shares), grabs them with mss, encodes each with every candidate and prints a
-Markdown table: median milliseconds of one thread, KiB, PSNR, SSIM, and for the text the share of
+Markdown table: median milliseconds of CPU time, KiB, PSNR, SSIM, and for the text the share of
 characters that tesseract reads right from the decoded file.
 """
 
@@ -215,9 +215,9 @@ def measure(page: Page, encoder: Encoder) -> tuple[float, int, float, float, flo
     times = []
     content = b""
     for _ in range(REPEATS):
-        started = time.perf_counter()
+        started = time.process_time()
         content = encoder(page.image)
-        times.append(time.perf_counter() - started)
+        times.append(time.process_time() - started)
     decoded = Image.open(io.BytesIO(content)).convert("RGB")
     a, b = np.asarray(page.image, dtype=float), np.asarray(decoded, dtype=float)
     read = characters_read(decoded, page.text) if page.text else None
