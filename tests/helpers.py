@@ -93,7 +93,7 @@ def lifecycle(home: Home, kind: str) -> list[tuple[str, int | None, int | None]]
 def verified(home: Home) -> Report:
     """Verify with every byte read; fails on any finding."""
     report = verify(home.lake_url, read_data=True)
-    assert report.findings == []
+    assert report.findings == [], "\n".join(map(str, report.findings))
     return report
 
 

@@ -86,11 +86,16 @@ class Snapshot:
         return dict(zip(rows["seq"].to_pylist(), rows["id"].to_pylist(), strict=True))
 
     def ids_among(
-        self, ids: Iterable[str], days: set[int], first_at: int, last_at: int
+        self, ids: Iterable[str], days: set[int] | None, first_at: int, last_at: int
     ) -> set[str]:
-        """Those of ``ids`` that the table has on these days (since 1970) between two times (µs)."""
+        """Those of ``ids`` that the table has on these days (since 1970) between two times (µs).
+
+        None means every day.
+        """
         wanted = pa.array(sorted(set(ids)), pa.string())
-        partitions = [(PARTITION, "in", [day_text(value) for value in sorted(days)])]
+        partitions = None
+        if days is not None:
+            partitions = [(PARTITION, "in", [day_text(value) for value in sorted(days)])]
         at = pa.timestamp("us", "UTC")
         found = self._dataset(partitions).to_table(
             columns=["id"],

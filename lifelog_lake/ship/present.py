@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lifelog_lake.clock import MAX_US, MIN_US
 from lifelog_lake.events import is_pulled
 from lifelog_lake.lake.schema import day
 from lifelog_lake.lake.table import Snapshot
@@ -18,11 +19,14 @@ class Rows:
     left_out: tuple[int, ...]
 
 
-def leave_out_present(batch: Batch, check_ids_to: int, snapshot: Snapshot) -> Rows:
+def leave_out_present(
+    batch: Batch, check_ids_to: int, snapshot: Snapshot, *, at_any_time: bool = False
+) -> Rows:
     """Leave out rows whose id the lake has on their days, or that came before in the batch.
 
     Only rows that can come twice are looked up: those with a uuid5 (a source that can be read
-    again) and those up to ``check_ids_to`` (offered again in a new epoch).
+    again) and those up to ``check_ids_to`` (offered again in a new epoch). ``at_any_time`` is for
+    rows whose id doesn't imply their time: the shipper's own notes, written again after a crash.
     """
     doubtful = [
         record
@@ -34,9 +38,9 @@ def leave_out_present(batch: Batch, check_ids_to: int, snapshot: Snapshot) -> Ro
     times = [record.fields["at"] for record in doubtful]
     present = snapshot.ids_among(
         [record.fields["id"] for record in doubtful],
-        {day(at) for at in times},
-        min(times),
-        max(times),
+        None if at_any_time else {day(at) for at in times},
+        MIN_US if at_any_time else min(times),
+        MAX_US if at_any_time else max(times),
     )
     doubtful_seqs = {record.seq for record in doubtful}
     keep, left_out = [], []

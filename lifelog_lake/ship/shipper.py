@@ -167,7 +167,9 @@ class Shipper:
     ) -> None:
         outlet = self._spool.outlet(stream)
         outlet.quarantine_damage(batch)
-        rows = leave_out_present(batch, state.check_ids_to, snapshot)
+        rows = leave_out_present(
+            batch, state.check_ids_to, snapshot, at_any_time=stream == "lifecycle"
+        )
         brought = bring_blobs(self._target, outlet, batch, rows.keep)
         self._notes.gaps(stream, batch)
         self._notes.present(stream, batch.epoch, rows.left_out)

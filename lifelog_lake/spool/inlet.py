@@ -138,7 +138,7 @@ class Inlet:
         if self._reserved:
             with contextlib.suppress(SpoolFull):
                 segment.reserve(size + STEP_BYTES // 2)
-        segment.reserve(size)
+        segment.reserve(size, to_the_last=self._reserved)
 
     def _writable(self, state: StreamState) -> OpenSegment:
         """The open segment, rotated if it is full, failed once, or of an earlier boot."""

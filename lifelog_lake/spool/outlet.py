@@ -14,7 +14,7 @@ from lifelog_lake import fsio
 from lifelog_lake.clock import Clock
 from lifelog_lake.spool import blobs
 from lifelog_lake.spool.files import StreamFiles
-from lifelog_lake.spool.segment import Line, SegmentName, parse_name, scan
+from lifelog_lake.spool.segment import NO_ROOM, Line, SegmentName, parse_name, scan
 from lifelog_lake.spool.state import StreamState
 
 BATCH_BYTES = 8 * 2**20
@@ -212,9 +212,29 @@ class Outlet:
             done = state
             if seq > state.acked or generation != state.generation:
                 done = state.with_ack(max(seq, state.acked), self._clock.wall_us(), generation)
-                self._files.write_state(done, at="ack")
+                self._write_ack(done)
             self._set_aside(done)
             blobs.remove_acked(self._files.epoch_dir, done.acked)
+
+    def _write_ack(self, state: StreamState) -> None:
+        """On a full disk an ack makes room, so it may take what only speed or comfort needs."""
+        try:
+            self._files.write_state(state, at="ack")
+        except OSError as error:
+            if error.errno not in NO_ROOM or not self._give_up_room():
+                raise
+            self._files.write_state(state, at="ack")
+
+    def _give_up_room(self) -> bool:
+        """Remove this stream's oldest kept segment, or else the open one's zeros."""
+        for path in sorted(self._files.acked_dir.glob("*/*.seg")):
+            return fsio.unlink(path, at="ack")
+        segment = self._files.open
+        if segment is None or segment.bad or segment.size <= segment.end:
+            return False
+        fsio.truncate(segment.fd, segment.end, segment.path, at="ack")
+        segment.size = segment.end
+        return True
 
     def _set_aside(self, state: StreamState) -> None:
         """Move acked segments away, except the newest (rule 7)."""

@@ -165,6 +165,8 @@ class Spool:
     def _look(self) -> SpoolFull | None:
         free = shutil.disk_usage(self.root).free
         used = pending_bytes(self.root)
+        if used > self._settings.max_bytes:  # what is acked in the newest segments doesn't wait
+            used = sum(self._waiting(stream) for stream in self.streams())
         if self._settings.on_full == "drop-oldest":
             while used > self._settings.max_bytes or free < self._settings.min_free_bytes:
                 freed = self._drop_oldest()
@@ -183,6 +185,12 @@ class Spool:
                 hint="Make room, or lower [spool] min_free_bytes.",
             )
         return None
+
+    def _waiting(self, stream: str) -> int:
+        try:
+            return self.outlet(stream).stats().pending_bytes
+        except SpoolError:  # said by whoever uses that stream
+            return 0
 
     def _drop_oldest(self) -> int:
         """Remove the oldest sealed pending segment of a captured stream; bytes freed."""

@@ -161,8 +161,9 @@ class OpenSegment:
         fd = fsio.open_new(path, at="append.new")
         segment = cls(path, fd, end=0, size=0, next_seq=first)
         try:
-            segment.reserve(len(header) + STEP_BYTES)
-            segment.write(frame(b"H", first, header))
+            line = frame(b"H", first, header)
+            segment.reserve(len(line))
+            segment.write(line)
             fsio.sync_dir(path.parent, at="append.new")
         except BaseException:
             segment.close()
@@ -175,15 +176,22 @@ class OpenSegment:
         """Whether it holds no seq, only its header."""
         return int(self.path.stem) == self.next_seq
 
-    def reserve(self, room: int) -> None:
+    def reserve(self, room: int, *, to_the_last: bool = False) -> None:
         """Extend the file by zeros until ``room`` bytes follow the last line.
 
-        Raises :class:`SpoolFull` if the disk has none; the file is as before then.
+        Raises :class:`SpoolFull` if the disk has none; the file is as before then. Only
+        ``to_the_last`` takes what little is left: an ack needs some of it.
         """
         wanted = self.end + room
         if wanted <= self.size:
             return
-        step = max(STEP_BYTES, min(STEP_APPENDS * room, STEP_MOST_BYTES), wanted - self.size)
+        least = wanted - self.size
+        try:
+            self._extend(max(STEP_BYTES, min(STEP_APPENDS * room, STEP_MOST_BYTES), least))
+        except SpoolFull:  # a disk that is nearly full may still have what is needed now
+            self._extend(least if to_the_last else max(STEP_BYTES, least))
+
+    def _extend(self, step: int) -> None:
         try:
             fsio.pwrite(self.fd, bytes(step), self.size, self.path, at="append.extend")
         except OSError as error:
