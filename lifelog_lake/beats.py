@@ -182,7 +182,7 @@ class Lifeline:
 
     @staticmethod
     def _wind_up(seconds: float) -> None:
-        if hasattr(signal, "setitimer"):
+        if sys.platform != "win32":
             signal.setitimer(signal.ITIMER_REAL, seconds)  # SIGALRM's default ends the process
 
 
@@ -191,7 +191,7 @@ def _take_stdout() -> int:
     sys.stdout.flush()
     fd = os.dup(1)
     os.dup2(2, 1)
-    if hasattr(os, "set_blocking") and os.name != "nt":
+    if sys.platform != "win32":
         os.set_blocking(fd, False)
     return fd
 

@@ -134,7 +134,7 @@ class Child:
                 cwd=self.spec.cwd,
                 env={**(FRUGAL if self.spec.beats else {}), **os.environ, **self.spec.env},
                 # A Ctrl-C in the terminal goes to the supervisor alone, which ends them in order.
-                process_group=None if os.name == "nt" else 0,
+                process_group=None if sys.platform == "win32" else 0,
                 creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             )
         finally:
@@ -197,7 +197,7 @@ class Child:
             return
         if self._process.stdin is not None:
             self._process.stdin.close()
-        if os.name != "nt":
+        if sys.platform != "win32":
             self._process.terminate()
 
     def kill(self, why: str = "") -> None:
@@ -205,13 +205,13 @@ class Child:
         if self._process is None:
             return
         self.killed_because = why
-        if os.name == "nt":
+        if sys.platform == "win32":
             self._process.kill()
-            return
-        try:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            self._log.debug("gone_before_kill")
+        else:
+            try:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                self._log.debug("gone_before_kill")
 
     def usage(self, mark: str, now_s: float) -> tuple[float, int] | None:
         """Per cent of one core since the last call with the same ``mark`` (0 at the first), and
