@@ -427,6 +427,20 @@ def test_doctor_fails_with_a_remedy(lifelog: Run, home: Path) -> None:
     assert "min_free_bytes" in found["disk of the spool"]["remedy"]
 
 
+def test_doctor_names_what_the_lakes_file_system_lacks(
+    lifelog: Run, home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from lifelog_lake import lake
+
+    lifelog("init")
+    lacking = lake.Property(name="hard link", ok=False, detail="not permitted")
+    monkeypatch.setattr(lake, "probe", lambda _: [lacking])
+    assert cli_app.run(["--home", str(home), "doctor", "--json"]) == 1
+    found = {one["name"]: one for one in json.loads(capfd.readouterr().out)["checks"]}
+    assert found["lake"]["state"] == "fail"
+    assert "hard link (not permitted)" in found["lake"]["message"]
+
+
 def test_doctor_sees_what_others_may_read_and_rows_of_the_future(lifelog: Run, home: Path) -> None:
     from lifelog_lake.clock import US_PER_S, SystemClock
     from lifelog_lake.events import new_event

@@ -275,7 +275,8 @@ def test_up_shows_the_page_and_ends_with_ctrl_c(device: Device) -> None:
     second = device.run("up", "--no-browser")
     assert second.returncode == 1
     assert "running already" in second.stderr
-    assert get(address)[0] == 200, "the second one has touched nothing"
+    assert get(address)[0] == 200
+    assert (device.home / "run" / "server.json").exists(), "the second one has touched nothing"
 
     token = address.partition("token=")[2]
     for child in device.children():

@@ -6,6 +6,7 @@ import concurrent.futures
 import os
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from lifelog_lake import config
+from lifelog_lake import home as home_module
 from lifelog_lake.collect import registry
 from lifelog_lake.errors import SpoolError, UsageError
 from lifelog_lake.home import open_home
@@ -314,6 +316,22 @@ def test_processes_that_start_together_agree_on_one_device(home: Path) -> None:
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         devices = set(pool.map(start, range(8)))
     assert len(devices) == 1
+
+
+def test_only_one_of_those_that_start_together_names_the_device(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, made = home_module._new_device, []
+
+    def slowly(*arguments: Any) -> None:
+        made.append(arguments)
+        time.sleep(0.3)  # without the lock the others come in meanwhile
+        make(*arguments)
+
+    monkeypatch.setattr(home_module, "_new_device", slowly)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        devices = set(pool.map(lambda _: open_home(home / "h").device, range(4)))
+    assert len(made) == len(devices) == 1
 
 
 def test_a_home_that_is_a_file_is_an_error_in_words(home: Path) -> None:

@@ -290,7 +290,10 @@ from lifelog_lake import logs
 from lifelog_lake.home import open_home
 logs.MAX_FILE_BYTES, logs.KEPT_FILES = 20_000, 50
 logs.setup_logging(open_home(Path(sys.argv[1])), "ship")
-for seq in range(500):
+sys.stdout.write("ready\\n")
+sys.stdout.flush()
+sys.stdin.readline()
+for seq in range(1000):
     structlog.get_logger("lifelog_lake.test").info("shipped", seq=seq, stream=sys.argv[2])
 """
 
@@ -299,18 +302,45 @@ def test_processes_that_share_a_file_lose_and_tear_no_line(tmp_path: Path) -> No
     env = {name: value for name, value in os.environ.items() if not name.startswith("LOG_")}
     env["LIFELOG_LOG__FILE"] = str(tmp_path / "shared.jsonl")
     writers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path / "home"), f"s{n}"], env=env)
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path / "home"), f"s{n}"],
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         for n in range(4)
     ]
-    assert [writer.wait(120) for writer in writers] == [0] * 4
+    for writer in writers:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers:  # all at once
+        assert writer.stdin is not None
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    for writer in writers:
+        writer.communicate(timeout=120)
+        assert writer.returncode == 0
     seen: dict[str, set[int]] = {}
     files = list(tmp_path.glob("shared.jsonl*"))
     for file in files:
         for line in file.read_text("utf-8").splitlines():
             said = json.loads(line)
             seen.setdefault(said["stream"], set()).add(said["seq"])
-    assert len(files) > 5
-    assert seen == {f"s{n}": set(range(500)) for n in range(4)}
+    assert seen == {f"s{n}": set(range(1000)) for n in range(4)}
+    rotated = [file for file in files if file.name != "shared.jsonl"]
+    assert len(rotated) > 5
+    assert all(15_000 < file.stat().st_size < 25_000 for file in rotated), "one rotates, once"
+
+
+def test_a_file_that_somebody_moved_is_begun_anew(tmp_path: Path) -> None:
+    path = tmp_path / "logs" / "lifelog-ship.jsonl"
+    logs.setup_logging(home_at(tmp_path), "ship")
+    logger().info("shipped", seq=1)
+    path.rename(tmp_path / "moved.jsonl")
+    logger().info("shipped", seq=2)
+    assert json.loads(path.read_text())["seq"] == 2
+    assert json.loads((tmp_path / "moved.jsonl").read_text())["seq"] == 1
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
