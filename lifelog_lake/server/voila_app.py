@@ -32,6 +32,8 @@ from lifelog_lake.server.logs import LOGGING_CONFIG, log_as_all
 from lifelog_lake.server.orphan import end_with_parent
 
 POOL_SIZE = 2
+#: The visitor's own page comes first; a new kernel takes seconds of a processor.
+REFILL_AFTER_S = 8.0
 #: A page says goodbye when it closes; one that couldn't (a phone that slept) is culled.
 CULL_IDLE_S = 180
 CULL_EVERY_S = 30
@@ -147,6 +149,7 @@ def _config() -> Config:
     config.VoilaConfiguration.file_allowlist = []
     config.VoilaConfiguration.extension_allowlist = _EXTENSIONS
     config.VoilaConfiguration.multi_kernel_manager_class = GracefulKernels
+    config.VoilaKernelManager.fill_delay = REFILL_AFTER_S
     config.MappingKernelManager.cull_idle_timeout = CULL_IDLE_S
     config.MappingKernelManager.cull_interval = CULL_EVERY_S
     return config

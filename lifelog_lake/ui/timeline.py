@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import UTC, datetime
 from html import escape
@@ -36,12 +37,17 @@ class Timeline:
         self.widget.add_class("ll-page")
         self._drawn: dict[str, Any] = {}
         self._drawn_s = float("-inf")
+        self._warming = False
         # Frames first: the lane's libraries take longer than everything else together.
         self.strip.observe(self._on_change, names=["painted"])
         self.bar.observe(self._on_change, names=["span"])
 
     def _on_change(self, change: object) -> None:
         del change
+        if not self._warming:
+            # A visitor is here. Kernels that wait in the pool stay small.
+            self._warming = True
+            threading.Thread(target=_warm, name="warm", daemon=True).start()
         span = self.bar.span
         if not self.strip.painted or not span:
             return
@@ -75,6 +81,12 @@ class Timeline:
         self.bar.unobserve(self._on_change, names=["span"])
         self.bar.span = self._drawn
         self.bar.observe(self._on_change, names=["span"])
+
+
+def _warm() -> None:
+    """Import what the lane needs while the browser fetches its frames."""
+    import lifelog_lake.recall.lake
+    import lifelog_lake.ui.lane  # noqa: F401
 
 
 def _waiting(text: str) -> widgets.Widget:

@@ -270,7 +270,7 @@ function render({ model, el }) {
 
   function showHead() {
     const total = shown?.total;
-    count.textContent = total === null || total === undefined ? "" : total === 1 ? "1 frame" : `${total.toLocaleString()} frames`;
+    count.textContent = !total ? "" : total === 1 ? "1 frame" : `${total.toLocaleString()} frames`;
     choice.hidden = devices.length < 2;
     choice.replaceChildren(h("option", { value: "" }, "All devices"),
       ...devices.map((name) => h("option", { value: name, selected: name === device }, plain(name))));
