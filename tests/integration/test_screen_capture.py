@@ -137,6 +137,35 @@ def test_a_still_screen_is_one_frame(screen: Device, xvfb: Display) -> None:
         assert before["end"] % GRID_US == 0  # type: ignore[operator]
 
 
+def test_a_cursor_that_blinks_on_a_real_page_makes_no_frame(
+    screen: Device, xvfb: Display, chromium: str, tmp_path: Path
+) -> None:
+    del chromium
+    page = tmp_path / "page.html"
+    page.write_text(
+        "<!doctype html><style>@keyframes b{50%{opacity:0}}"
+        "i{position:fixed;left:300px;top:200px;width:2px;height:20px;background:#000;"
+        "animation:b .7s steps(1) infinite}</style><p>Some words before the cursor<i></i>",
+        "utf-8",
+    )
+    xvfb.chromium(page.as_uri(), 1280, 720)
+    blinks: set[bytes] = set()
+
+    def blinks_on_the_page() -> bool:
+        pixels = grabbed(xvfb)
+        if (pixels > 250).mean() > 0.9:  # the page is there
+            blinks.add(pixels.tobytes())
+        return len(blinks) >= 2
+
+    wait_for(blinks_on_the_page, "the cursor in both states")
+    supervisor = screen.supervise(env=xvfb.env)
+    wait_for(lambda: frames(screen), "a frame")
+    time.sleep(8)
+    assert stop(supervisor) == 0
+    assert len(frames(screen)) == 1
+    assert slices(screen)
+
+
 def test_monitors_that_come_and_go_are_followed(screen: Device, xvfb: Display) -> None:
     require_program("xrandr", package="x11-xserver-utils")
     xvfb.color("red")

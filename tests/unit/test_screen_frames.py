@@ -182,6 +182,19 @@ def test_a_blinking_cursor_makes_no_frame() -> None:
     assert len(screen.firsts) == 1
 
 
+def test_a_cursor_is_not_kept_when_the_screen_changes_or_capture_ends() -> None:
+    screen = Screen()
+    screen.look()
+    screen.fill(100, 100, 2, 20)
+    screen.look(40)
+    screen.fill(0, 200, WIDTH, 200, 0x224466)
+    screen.look()
+    screen.fill(120, 100, 10, 20)
+    screen.look()
+    screen.frames.end()
+    assert len(screen.firsts) == 2
+
+
 def test_what_looks_like_a_cursor_but_stays_becomes_a_frame() -> None:
     screen = Screen()
     screen.look()
