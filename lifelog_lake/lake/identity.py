@@ -6,6 +6,8 @@ A home that knows a lake never makes a new one in its place: a missing or differ
 
 from __future__ import annotations
 
+import contextlib
+import os
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,12 +69,14 @@ def read_identity(target: LocalTarget) -> LakeIdentity | None:
 
 def create(target: LocalTarget, clock: Clock) -> LakeIdentity:
     """Make a lake in a missing or empty directory. Raises :class:`LakeRefused` otherwise."""
-    if target.root.exists() and (not target.root.is_dir() or any(target.root.iterdir())):
-        raise LakeRefused(
-            f"{target.root} isn't empty and isn't a lake ({NAME} is missing).",
-            hint="Choose an empty directory, or restore lake.json from a backup.",
-        )
     try:
+        if target.root.exists() and not _is_vacant(target.root):
+            if (other := read_identity(target)) is not None:
+                return other
+            raise LakeRefused(
+                f"{target.root} isn't empty and isn't a lake ({NAME} is missing).",
+                hint="Choose an empty directory, or restore lake.json from a backup.",
+            )
         fsio.make_dirs(target.root, at="lake")
         require_fit(target)
         for name in (TABLES, BLOBS, CONTROL):
@@ -80,26 +84,54 @@ def create(target: LocalTarget, clock: Clock) -> LakeIdentity:
         identity = LakeIdentity(
             lake_id=str(uuid.uuid4()), generation=1, created_at=iso(clock.wall_us())
         )
-        write_identity(target, identity)
+        _write_first(target, identity)
     except OSError as error:
         raise LakeUnreachable(
             f"No lake can be made in {target.root}: {error.strerror}.",
             hint="Choose a directory that you may write.",
         ) from None
-    return identity
+    return read_identity(target) or identity
+
+
+def _is_vacant(root: Path) -> bool:
+    """Whether a directory holds nothing but what a lake's making leaves before ``lake.json``."""
+    if not root.is_dir():
+        return False
+    for path in root.rglob("*"):
+        parts = path.relative_to(root).parts
+        ours = parts[0].startswith((".probe-", ".tmp-")) or any(
+            Path(name).parts[: len(parts)] == parts for name in (TABLES, BLOBS, CONTROL)
+        )
+        if not ours:
+            return False
+    return True
+
+
+def _write_first(target: LocalTarget, identity: LakeIdentity) -> None:
+    """Write ``lake.json`` unless another device was quicker: one lake must have one id."""
+    mine = fsio.temporary_beside(target.root / NAME)
+    fsio.write_atomic(mine, _content(identity), at="lake")
+    try:
+        with contextlib.suppress(FileExistsError), fsio.operation("lake", "link", mine):
+            os.link(mine, target.root / NAME)
+    finally:
+        mine.unlink(missing_ok=True)
+    fsio.sync_dir(target.root, at="lake")
 
 
 def write_identity(target: LocalTarget, identity: LakeIdentity) -> None:
     """Replace ``lake.json``; durable on return."""
+    fsio.write_atomic(target.root / NAME, _content(identity), at="lake")
+
+
+def _content(identity: LakeIdentity) -> bytes:
     content = {
         "format": FORMAT,
         "lake_id": identity.lake_id,
         "generation": identity.generation,
         "created_at": identity.created_at,
     }
-    fsio.write_atomic(
-        target.root / NAME, orjson.dumps(content, option=orjson.OPT_INDENT_2), at="lake"
-    )
+    return orjson.dumps(content, option=orjson.OPT_INDENT_2)
 
 
 def init_lake(home: Home, url: str | None = None, clock: Clock | None = None) -> LakeIdentity:
@@ -109,8 +141,7 @@ def init_lake(home: Home, url: str | None = None, clock: Clock | None = None) ->
     there. With ``url`` a person says so: the home turns to that lake.
     """
     target = parse_url(url or home.lake_url)
-    known = known_lake(home)
-    if url is None and known is not None:
+    if url is None and known_lake(home) is not None:
         return require_known(home)
     identity = read_identity(target) or create(target, clock or SystemClock())
     _remember(home, target, identity)
@@ -151,7 +182,7 @@ def known_lake(home: Home) -> str | None:
         return str(orjson.loads(_memory(home).read_bytes())["lake_id"])
     except FileNotFoundError:
         return None
-    except (orjson.JSONDecodeError, KeyError) as error:
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise LakeUnreachable(
             f"{_memory(home)} can't be read: {error!r}.",
             hint=f"Join the lake again: lifelog init --lake {home.lake_url}",

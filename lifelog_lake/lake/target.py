@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import psutil
@@ -20,6 +21,8 @@ import psutil
 from lifelog_lake import fsio
 from lifelog_lake.errors import LakeRefused, LakeUnreachable, UsageError
 
+#: delta-rs takes paths for URLs: tried with 1.6.3, these fail or name another directory.
+_UNUSABLE = re.compile(r"[%\[\]^|\\\x00-\x1f\x7f]")
 TABLES = "tables"
 BLOBS = "blobs/sha256"
 CONTROL = "control"
@@ -61,21 +64,38 @@ class LocalTarget:
 
 def parse_url(url: str) -> LocalTarget:
     """The target that an address means. Raises :class:`UsageError`."""
-    parts = urlsplit(url)
+    if "://" not in url and not url.startswith("file:"):
+        if not url.strip():
+            raise UsageError(
+                "The lake's address is empty.", hint="Give a directory, or file:///path."
+            )
+        return _local(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise UsageError(
+            f"The lake's address can't be read: {error}.", hint="Give a directory, or file:///path."
+        ) from None
     if parts.scheme == "file":
         if parts.netloc not in ("", "localhost"):
             raise UsageError(
                 f"{url} names another machine.", hint="Write file:///path, with three slashes."
             )
-        return LocalTarget(Path(url2pathname(unquote(parts.path))).absolute())
-    if "://" in url:
+        return _local(url2pathname(parts.path))
+    raise UsageError(
+        f"A lake at {parts.scheme}:// isn't offered by this version.",
+        hint="Give a directory, or file:///path.",
+    )
+
+
+def _local(path: str) -> LocalTarget:
+    root = Path(path).expanduser().absolute()
+    if found := _UNUSABLE.search(root.as_posix()):
         raise UsageError(
-            f"A lake at {parts.scheme}:// isn't offered by this version.",
-            hint="Give a directory, or file:///path.",
+            f"A lake's path can't hold {found[0]!r}.",
+            hint="Delta's engine reads such a path as another one; choose a plainer name.",
         )
-    if not url.strip():
-        raise UsageError("The lake's address is empty.", hint="Give a directory, or file:///path.")
-    return LocalTarget(Path(url).expanduser().absolute())
+    return LocalTarget(root)
 
 
 def probe(target: LocalTarget) -> list[Property]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 from typing import BinaryIO
+from urllib.parse import quote
 
 import polars as pl
 
@@ -67,7 +68,15 @@ class Lake:
             )
         if not there:
             return pl.LazyFrame(schema=polars_schema(stream))
-        return pl.scan_delta(str(self._target.table(stream)))
+        path = self._target.table(stream)
+        # polars 2.1 looks for local files under their percent-encoded names: pyarrow reads those.
+        odd = quote(path.as_posix(), safe="/:") != path.as_posix()
+        rows = pl.scan_delta(str(path), use_pyarrow=odd)
+        if stream not in STREAMS:
+            return rows
+        there_now = rows.collect_schema().names()
+        missing = {n: t for n, t in polars_schema(stream).items() if n not in there_now}
+        return rows.with_columns(pl.lit(None, type_).alias(n) for n, type_ in missing.items())
 
     def timeline(
         self,
