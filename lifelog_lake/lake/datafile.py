@@ -20,6 +20,9 @@ import pyarrow.parquet as pq
 from lifelog_lake import fsio
 from lifelog_lake.lake.schema import PARTITION, STATISTICS, day_text, stats_time
 
+#: Columns whose values hardly repeat: a dictionary of them is built only to be thrown away.
+UNIQUE = frozenset({"id", "seq", "at", "end"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataFile:
@@ -51,7 +54,7 @@ def encode(part: pa.Table) -> bytes:
         compression="zstd",
         write_page_checksum=True,
         write_statistics=list(STATISTICS),
-        use_dictionary=True,
+        use_dictionary=[name for name in part.column_names if name not in UNIQUE],
     )
     return buffer.getvalue()
 

@@ -21,6 +21,7 @@ from lifelog_lake.validate import ListOf, StructOf
 PARTITION = "date"
 #: Columns with statistics in the log and in Parquet; free text must not be among them.
 STATISTICS = ("seq", "at")
+_ENVELOPE = frozenset(column.name for column in ENVELOPE)
 _EPOCH_DAY = date(1970, 1, 1)
 _SCALARS: dict[str, pa.DataType] = {
     "string": pa.string(),
@@ -87,26 +88,27 @@ def to_table(
     ingested_at: int,
 ) -> pa.Table:
     """Spool records, as (seq, fields), as a table of the stream's schema, in their order."""
+    count = len(rows)
     fields = [row for _, row in rows]
-    columns: dict[str, Sequence[Any]] = {
-        "device": [device] * len(rows),
-        "epoch": [epoch] * len(rows),
-        "seq": [seq for seq, _ in rows],
-        "skew_us": [None] * len(rows),
-        "extra": [_json(row.get("extra")) for row in fields],
-        "ingested_at": [ingested_at] * len(rows),
-        PARTITION: [day(row["at"]) for row in fields],
-    }
-    for name in ("id", "at", "end", "cont", "tz", "blob", "blob_bytes", "media_type"):
-        columns[name] = [row.get(name) for row in fields]
     own = [row["data"] for row in fields]
+    given: dict[str, pa.Array] = {
+        "device": pa.repeat(pa.scalar(device, pa.string()), count),
+        "epoch": pa.repeat(pa.scalar(epoch, pa.string()), count),
+        "seq": pa.array([seq for seq, _ in rows], pa.int64()),
+        "skew_us": pa.nulls(count, pa.int64()),
+        "extra": pa.array([_json(row.get("extra")) for row in fields], pa.string()),
+        "ingested_at": pa.repeat(pa.scalar(ingested_at, _SCALARS["timestamp"]), count),
+        PARTITION: pa.array([day(row["at"]) for row in fields], pa.date32()),
+    }
     schema = arrow_schema(stream)
     arrays = []
     for field in schema:
-        values = columns.get(field.name)
-        if values is None:
-            values = [data.get(field.name) for data in own]
-        arrays.append(pa.array(values, type=field.type))
+        name = field.name
+        if name in given:
+            arrays.append(given[name])
+        else:
+            source = fields if name in _ENVELOPE else own
+            arrays.append(pa.array([row.get(name) for row in source], field.type))
     return pa.Table.from_arrays(arrays, schema=schema)
 
 
