@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import signal
 import subprocess
 import time
@@ -93,7 +94,8 @@ def start_hub(home: Home, *, port: int = 0, environment: dict[str, str] | None =
         )
     hub = Hub(home=home, process=process, stderr=stderr)
     deadline_s = time.monotonic() + START_S
-    while not (home.run / "server.json").exists():
+    written = home.run / "server.json"  # one of a server that was killed may lie there
+    while not written.exists() or json.loads(written.read_bytes())["pid"] != process.pid:
         assert process.poll() is None, stderr.read_text()
         if time.monotonic() > deadline_s:
             process.send_signal(signal.SIGKILL)

@@ -206,6 +206,22 @@ def test_no_websocket_opens_for_another_site_with_the_persons_cookie(hub: Hub) -
         assert handshake(hub, SOCKETS[0], cookie=cookies, origin=foreign) == 403
 
 
+def test_logging_out_closes_the_websockets_that_the_login_opened(hub: Hub) -> None:
+    person = hub.person()
+    cookies = "; ".join(f"{c.name}={c.value}" for c in person.cookies)
+    address = hub.url.replace("http", "ws", 1)
+    opened = websocket.create_connection(
+        f"{address}lifelog/app/voila/query/{KERNEL}",
+        cookie=cookies,
+        origin=hub.url.rstrip("/"),
+        timeout=30,
+    )
+    assert opened.connected
+    person.get(f"{hub.url}logout")
+    code, _ = opened.recv_data()
+    assert code == websocket.ABNF.OPCODE_CLOSE
+
+
 def test_another_site_can_end_no_kernel(hub: Hub) -> None:
     address = f"{hub.url}lifelog/app/voila/api/shutdown/{KERNEL}"
     answer = hub.person().post(address, headers={"Origin": "http://evil.example"})
