@@ -9,6 +9,7 @@ from typing import Protocol
 import polars as pl
 import tzlocal
 
+from lifelog_lake.clock import MAX_US, MIN_US, utc
 from lifelog_lake.errors import UsageError
 from lifelog_lake.events import STREAMS
 
@@ -131,6 +132,18 @@ def span(
     start: datetime | date | str, end: datetime | date | str | None
 ) -> tuple[datetime, datetime]:
     """A range in UTC. Without ``end``: the whole day of ``start``."""
+    try:
+        return _span(start, end)
+    except OverflowError:
+        raise UsageError(
+            "The range lies outside the years that a calendar has.",
+            hint="Give years from 1900 to 2200.",
+        ) from None
+
+
+def _span(
+    start: datetime | date | str, end: datetime | date | str | None
+) -> tuple[datetime, datetime]:
     first = _instant(start, "start")
     if end is not None:
         last = _instant(end, "end")
@@ -143,16 +156,19 @@ def span(
         )
     if last < first:
         raise UsageError("The range ends before it begins.", hint="Swap start and end.")
-    return first, last
+    earliest, latest = utc(MIN_US), utc(MAX_US)
+    return min(max(first, earliest), latest), min(max(last, earliest), latest)
 
 
 def _instant(value: datetime | date | str, name: str) -> datetime:
     if isinstance(value, datetime):
-        if value.tzinfo is None:
+        if value.utcoffset() is None:
             raise UsageError(f"'{name}' has no time zone.", hint="Give an aware datetime.")
         return value.astimezone(UTC)
     if isinstance(value, date):
         return _midnight(value)
+    if not isinstance(value, str):
+        raise UsageError(f"'{name}' is a {type(value).__name__}.", hint="Give a time or its text.")
     if (day := _day(value)) is not None:
         return _midnight(day)
     try:
