@@ -1,1 +1,1 @@
-"""Thin scheduled flows, each around one function of `lifelog_lake.care` or `lifelog_lake.recall`."""
+"""Scheduled work: each flow is thin and schedules one function of ``lifelog_lake.care``."""

@@ -66,10 +66,10 @@ def operation(at: str, kind: str, path: Path, target: Path | None = None) -> Ite
     _hook.after(Op(name=f"{at}.{kind}.done", kind=kind, path=path, target=target))
 
 
-if hasattr(os, "pwrite"):
+if sys.platform != "win32":
     _pwrite = os.pwrite
     pread = os.pread
-else:  # Windows: no positional calls; the stream lock keeps other users of the handle away
+else:  # no positional calls; the stream lock keeps other users of the handle away
 
     def _pwrite(fd: int, data: bytes, offset: int, /) -> int:
         os.lseek(fd, offset, os.SEEK_SET)
