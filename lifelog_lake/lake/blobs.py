@@ -78,7 +78,11 @@ def _copy(source: Path, partial: Path, sha256: str) -> bool:
                     digest.update(piece)
                     fsio.pwrite(fd, piece, done, partial, at="blob.copy")
                     done += len(piece)
-            fsio.sync(fd, partial, at="blob.copy")
+            try:
+                fsio.sync(fd, partial, at="blob.copy")
+            except OSError:  # never a second sync of the same file: the next copy begins anew
+                partial.unlink(missing_ok=True)
+                raise
         finally:
             os.close(fd)
         if digest.hexdigest() == sha256:

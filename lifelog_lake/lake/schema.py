@@ -96,7 +96,7 @@ def to_table(
         "epoch": pa.repeat(pa.scalar(epoch, pa.string()), count),
         "seq": pa.array([seq for seq, _ in rows], pa.int64()),
         "skew_us": pa.nulls(count, pa.int64()),
-        "extra": pa.array([_json(row.get("extra")) for row in fields], pa.string()),
+        "extra": pa.array([_json(_extra(row, stream)) for row in fields], pa.string()),
         "ingested_at": pa.repeat(pa.scalar(ingested_at, _SCALARS["timestamp"]), count),
         PARTITION: pa.array([day(row["at"]) for row in fields], pa.date32()),
     }
@@ -110,6 +110,16 @@ def to_table(
             source = fields if name in _ENVELOPE else own
             arrays.append(pa.array([row.get(name) for row in source], field.type))
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _extra(row: Mapping[str, Any], stream: str) -> dict[str, Any] | None:
+    """``extra``, with the columns of a newer version that this one can't write as such."""
+    extra: dict[str, Any] | None = row.get("extra")
+    data: Mapping[str, Any] = row["data"]
+    types = STREAMS[stream].types
+    if data.keys() <= types.keys():
+        return extra
+    return {**(extra or {}), **{name: data[name] for name in data if name not in types}}
 
 
 def _json(extra: object) -> str | None:

@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
@@ -191,7 +193,14 @@ class _Verification:
                 self._find("blob-damaged", where, f"Blob {sha256} has other bytes.", _RESTORE)
 
     def _check_seqs(self) -> None:
-        for key in sorted({*self._spans, *self._accounted}):
+        known = {
+            (device, stream, epoch)
+            for stream in self._handles
+            for name in app_ids(self._target.table(stream) / "_delta_log")
+            for device, _, epoch in [name.split("/", 2)]
+            if name == f"{device}/{stream}/{epoch}"
+        }
+        for key in sorted({*self._spans, *self._accounted, *known}):
             device, stream, epoch = key
             where = f"{device}/{stream}/{epoch}"
             handle = self._handles.get(stream)
@@ -212,6 +221,19 @@ class _Verification:
 
     def _find(self, kind: str, where: str, message: str, hint: str) -> None:
         self._report.findings.append(Finding(kind=kind, where=where, message=message, hint=hint))
+
+
+def app_ids(log: Path) -> set[str]:
+    """Every application id that a table's log knows, also those whose rows are all gone."""
+    found: set[str] = set()
+    for path in log.glob("*.json"):
+        for line in path.read_bytes().splitlines():
+            if b'"txn"' in line and "txn" in (action := orjson.loads(line)):
+                found.add(action["txn"]["appId"])
+    for path in sorted(log.glob("*.checkpoint*.parquet")):
+        transactions = pq.read_table(path, columns=["txn"])["txn"].drop_null()
+        found.update(row["appId"] for row in transactions.to_pylist())
+    return found
 
 
 def _silent(where: str) -> None:

@@ -44,7 +44,8 @@ def bring_blobs(
                     copied += 1
                     copied_bytes += record.fields["blob_bytes"]
             elif not blobs.has(target, sha256, record.fields.get("blob_bytes")):
-                missing[record.seq] = "blob-lost"
+                set_aside = outlet.has_quarantined_blob(batch, record)
+                missing[record.seq] = "blob-quarantined" if set_aside else "blob-lost"
         except FileNotFoundError:  # another shipper acked it meanwhile, so it is in the lake
             if not blobs.has(target, sha256, record.fields.get("blob_bytes")):
                 missing[record.seq] = "blob-lost"

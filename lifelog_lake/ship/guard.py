@@ -16,6 +16,8 @@ from lifelog_lake.lake.table import Snapshot, StreamTable
 from lifelog_lake.ship.notes import Notes
 from lifelog_lake.spool import Batch, Outlet, Record, Spool, StreamState
 
+MOST_ROWS = 10_000
+
 
 class Guard:
     """Compares what the spool acked with what the lake has. One a shipper."""
@@ -62,6 +64,7 @@ class Guard:
         if not reused and mark < outlet.next_seq():
             outlet.ack(state.epoch, min(mark, batch.last), generation)
             return False
+        self._note_gaps(stream, outlet, state)
         self._notes.renumbered(stream, outlet.spans(acked=False))
         self._spool.renew(
             stream,
@@ -80,13 +83,23 @@ class Guard:
         return False
 
     def _offer_again(self, stream: str, state: StreamState, generation: str, why: str) -> None:
-        self._notes.renumbered(stream, self._spool.outlet(stream).spans(acked=True))
+        outlet = self._spool.outlet(stream)
+        self._note_gaps(stream, outlet, state)
+        self._notes.renumbered(stream, outlet.spans(acked=True))
         self._spool.renew(
             stream, expected_epoch=state.epoch, generation=generation, offer_acked=True
         )
         self._notes.finding(
             "lake-rolled-back", stream, state.epoch, f"{why} What is kept here was offered again."
         )
+
+    def _note_gaps(self, stream: str, outlet: Outlet, state: StreamState) -> None:
+        """What is damaged or was dropped doesn't reach the new epoch: say so, keep its bytes."""
+        after = state.acked
+        while (batch := outlet.read(after, MOST_ROWS)) is not None and batch.epoch == state.epoch:
+            outlet.quarantine_damage(batch)
+            self._notes.gaps(stream, batch)
+            after = batch.last
 
     def _has(self, snapshot: Snapshot, record: Record) -> bool:
         return bool(self._present(snapshot, [record]))

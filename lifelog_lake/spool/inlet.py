@@ -151,9 +151,8 @@ class Inlet:
         if not old.bad and old.boot_id == boot_id and old.end < self._segment_bytes:
             return old
         if old.is_empty:
-            old.close()
             files.open = None
-            fsio.unlink(old.path, at="append.new")
+            old.close()
             files.open = self._create(old.next_seq, boot_id, old.cursor)
             return files.open
         try:

@@ -204,6 +204,11 @@ class Outlet:
         path = self.blob_path(batch, record)
         fsio.rename(path, directory / f"{batch.epoch}-{path.name}", at="quarantine")
 
+    def has_quarantined_blob(self, batch: Batch, record: Record) -> bool:
+        """Whether its content was set aside already, before a crash or a conflict."""
+        name = f"{batch.epoch}-{self.blob_path(batch, record).name}"
+        return (self._files.directory / "quarantine" / name).exists()
+
     def ack(self, epoch: str, seq: int, generation: str) -> None:
         """Give up what is committed in the lake up to ``seq``. Idempotent; never goes back."""
         with self._files.locked() as state:

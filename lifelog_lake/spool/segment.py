@@ -157,17 +157,25 @@ class OpenSegment:
 
     @classmethod
     def create(cls, path: Path, first: int, header: bytes) -> OpenSegment:
-        """Create a segment with its header and first step of zeros; durable with its name."""
-        fd = fsio.open_new(path, at="append.new")
-        segment = cls(path, fd, end=0, size=0, next_seq=first)
+        """Create a segment with its header and first step of zeros; durable with its name.
+
+        An empty one of the same name is replaced: its header may be all that holds the cursor.
+        """
+        replaced = path.exists()
+        made = fsio.temporary_beside(path.parent) if replaced else path
+        fd = fsio.open_new(made, at="append.new")
+        segment = cls(made, fd, end=0, size=0, next_seq=first)
         try:
             line = frame(b"H", first, header)
             segment.reserve(len(line))
             segment.write(line)
+            if replaced:
+                fsio.rename(made, path, at="append.new")
+                segment.path, segment.name = path, str(path)
             fsio.sync_dir(path.parent, at="append.new")
         except BaseException:
             segment.close()
-            path.unlink(missing_ok=True)
+            made.unlink(missing_ok=True)
             raise
         return segment
 

@@ -19,6 +19,7 @@ from lifelog_lake.errors import LakeRefused, Terminal, UsageError
 from lifelog_lake.events import STREAMS, BlobSource, Event, Type, new_event, new_id
 from lifelog_lake.home import Home
 from lifelog_lake.lake.schema import arrow_schema
+from lifelog_lake.lake.verify import verify
 from lifelog_lake.recall.lake import open_lake
 from lifelog_lake.recall.timeline import span
 from lifelog_lake.ship import Shipper
@@ -167,6 +168,16 @@ def test_a_column_of_another_type_is_refused_and_nothing_is_lost(tmp_path: Path)
     assert len(ids(home, "screen")) == 1
 
 
+def test_a_column_of_a_newer_version_in_the_spool_goes_to_extra(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "home")
+    data: dict[str, Any] = {"title": "t", "colour": ["red"]}
+    Spool.of(home).append([Event(stream="window", id=new_id(), at=T0, data=data, extra={"a": 1})])
+    ship(home)
+    row = rows(home, "window").to_dicts()[0]
+    assert row["title"] == "t"
+    assert json.loads(row["extra"]) == {"a": 1, "colour": ["red"]}
+
+
 def test_a_stream_of_a_newer_version_is_said_and_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,6 +193,25 @@ def test_a_stream_of_a_newer_version_is_said_and_waits(
     assert len(ids(home, "window")) == 1
     assert [record.fields["id"] for record in pending(spool, "smell")] == [event.id]
     assert set(spool.stats()) == {"smell", "window"}
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_verify_sees_that_every_row_of_a_table_is_gone(tmp_path: Path, checkpoint: bool) -> None:
+    home = make_home(tmp_path / "home")
+    Spool.of(home).append([window(n) for n in range(3)])
+    ship(home)
+    table = DeltaTable(Path(home.lake_url) / "tables" / "window")
+    table.restore(0)
+    if checkpoint:
+        table.create_checkpoint()
+        for path in (Path(home.lake_url) / "tables" / "window" / "_delta_log").glob("*[01].json"):
+            path.unlink()
+    found = verify(home.lake_url).findings
+    assert [finding.kind for finding in found] == ["seq-missing"]
+    assert "0 to 2" in found[0].message
+    ship(home)
+    assert len(ids(home, "window")) == 3
+    verified(home)
 
 
 # -- timeline ------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ were appended after the copy and not shipped; everything else must be in the lak
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -134,11 +135,9 @@ class Device(RuleBasedStateMachine):
     @rule(code=st.sampled_from([errno.EIO, errno.ENOSPC]), first=st.integers(0, 120),
           times=st.integers(1, 4))  # fmt: skip
     def ship_and_die(self, code: int, first: int, times: int) -> None:
-        with hooked(Failing(code, first=first, times=times)):
-            try:
-                self.shipper.run_once()
-            except LifelogError:
-                pass
+        failing = Failing(code, first=first, times=times)
+        with hooked(failing), contextlib.suppress(LifelogError):
+            self.shipper.run_once()
         self.crash()
 
     @rule(reboot=st.booleans())

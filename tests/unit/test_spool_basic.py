@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import resource
@@ -9,17 +10,19 @@ import subprocess
 import sys
 import threading
 import tracemalloc
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from lifelog_lake import fsio
-from lifelog_lake.errors import SpoolError
+from lifelog_lake.errors import SpoolError, SpoolWriteFailed
 from lifelog_lake.events import BlobSource, Event, new_event
 from lifelog_lake.spool import Spool, queue
 from lifelog_lake.spool.segment import parse_name
 from tests.helpers import (
     T0,
+    Failing,
     FixedClock,
     Recorder,
     abandon,
@@ -161,6 +164,33 @@ def test_the_cursor_survives_seal_ack_prune_renewal_and_reopening(tmp_path: Path
     still({"page": 1})
     spool.append([window(62)], [1, None, "x"])
     still([1, None, "x"])
+
+
+def _is(name: str, op: fsio.Op) -> bool:
+    return op.name == name
+
+
+def test_an_empty_segment_is_replaced_without_losing_the_cursor(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "home", init=False)
+    clock = FixedClock()
+    spool = Spool.of(home, clock)
+    spool.append([window(0)], 7)
+    clock.boot = "boot-2"  # a new segment, in which the first append fails
+    failing = Failing(errno.EIO, first=1, matches=partial(_is, "append.write"))
+    with hooked(failing), pytest.raises(SpoolWriteFailed):
+        spool.append([window(1)])
+    ack(spool, "window", 0)
+    for point in ("append.new.create", "append.write", "append.new.rename", "append.new.fsync_dir"):
+        failing = Failing(errno.EIO, matches=partial(_is, point))
+        with hooked(failing), pytest.raises(SpoolWriteFailed):
+            spool.append([window(1)])
+        assert failing.failed
+        abandon(spool)
+        clock.boot += "x"  # the machine went down with it
+        spool = Spool.of(home, clock)
+        assert spool.cursor("window") == 7, point
+    assert spool.append([window(1)]) == range(1, 2)
+    assert spool.cursor("window") == 7
 
 
 def test_a_batch_of_another_stream_is_refused(tmp_path: Path) -> None:

@@ -205,6 +205,21 @@ def test_a_damaged_record_with_a_blob_keeps_the_blob(tmp_path: Path) -> None:
     verified(home)
 
 
+def test_a_damaged_record_is_recorded_also_when_the_epoch_changes(spooled: Home) -> None:
+    path = segments(spooled, "window")[0]
+    whole = path.read_bytes()
+    path.write_bytes(flipped(whole, whole.index(b"title 3"), 0))
+    spool = reopened(spooled)
+    outlet = spool.outlet("window")
+    outlet.ack(outlet.state().epoch, 0, "another lake/1")
+    abandon(spool)
+    ship(spooled)
+    assert lifecycle(spooled, "quarantined") == [("window", 3, 3)]
+    assert list((spooled.spool / "window" / "quarantine").glob("*.bin"))
+    assert len(ids(spooled, "window")) == 6
+    verified(spooled)
+
+
 def test_a_segment_that_is_gone_is_recorded_as_lost(tmp_path: Path) -> None:
     home = make_home(tmp_path / "home", spool={"segment_bytes": 4096})
     spool = Spool.of(home)
