@@ -7,9 +7,12 @@ comparable with a whole run's.
 from __future__ import annotations
 
 import argparse
+import logging
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+import structlog
 
 from tests.bench import report, rest, shipping, spooling
 from tests.bench.pairs import Row
@@ -30,6 +33,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer rounds, smaller backlog")
     parser.add_argument("--dir", type=Path, default=SCRATCH, help="where to write; default: build")
     options = parser.parse_args()
+    # As in the product: what is below the level isn't formatted, let alone printed.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     options.dir.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="bench-", dir=options.dir) as scratch:

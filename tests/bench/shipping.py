@@ -1,7 +1,7 @@
 """From the spool into the lake against a bare ``write_deltalake`` of the same rows.
 
 The baseline neither reads a spool nor syncs anything nor reads back; it gets Arrow tables that
-were made beforehand, one a commit, or (as information) makes them of the same JSON.
+were made beforehand, one a commit, or (as information) makes them of the same JSON lines.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from lifelog_lake.clock import SystemClock
 from lifelog_lake.events import Event, new_event
 from lifelog_lake.home import Home, open_home
 from lifelog_lake.lake import init_lake, parse_url
-from lifelog_lake.lake.schema import to_table
+from lifelog_lake.lake.schema import arrow_schema, to_table
 from lifelog_lake.ship import Shipper
 from lifelog_lake.spool import Spool
 from lifelog_lake.spool.inlet import encode
@@ -96,6 +96,17 @@ def _table(payloads: list[bytes]) -> pa.Table:
     return to_table("window", rows, device="bench", epoch="bench", ingested_at=0)
 
 
+def _plain_table(payloads: list[bytes]) -> pa.Table:
+    """The same rows as a program would make them that has nothing but the JSON."""
+    rows = []
+    for seq, payload in enumerate(payloads):
+        row = orjson.loads(payload)
+        row |= row.pop("data")
+        row |= {"seq": seq, "device": "bench", "epoch": "bench", "ingested_at": 0}
+        rows.append(row | {"date": row["at"] // 86_400_000_000})
+    return pa.Table.from_pylist(rows, schema=arrow_schema("window"))
+
+
 def _backlog_turn(directory: Path, template: Path, rows: int) -> Turn:
     numbers = itertools.count()
 
@@ -136,7 +147,7 @@ def _json_turn(directory: Path, parts: list[list[bytes]]) -> Turn:
         root = directory / f"json-{next(numbers)}"
         started = time.perf_counter()
         for part in parts:
-            write_deltalake(root, _table(part), mode="append", partition_by=["date"])
+            write_deltalake(root, _plain_table(part), mode="append", partition_by=["date"])
         seconds = time.perf_counter() - started
         shutil.rmtree(root)
         return seconds
