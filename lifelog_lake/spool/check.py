@@ -13,6 +13,8 @@ from lifelog_lake.spool.queue import FORMAT, FORMAT_NAME
 from lifelog_lake.spool.segment import Line, SegmentName, lines_in, parse_name, scan, torn_from
 from lifelog_lake.spool.state import NAME, StreamState, parse_state
 
+MOST_LOOKS = 50
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamReport:
@@ -55,11 +57,35 @@ def check(path: Path) -> SpoolReport:
             f"{root} has format {found}; this version knows {FORMAT}.",
             hint="Install a newer lifelog_lake.",
         )
-    streams = tuple(_check_stream(state.parent) for state in sorted(root.glob(f"*/{NAME}")))
+    streams = tuple(_check_settled(state.parent) for state in sorted(root.glob(f"*/{NAME}")))
     return SpoolReport(
         streams=streams,
         findings=tuple(finding for stream in streams for finding in stream.findings),
     )
+
+
+def _check_settled(directory: Path) -> StreamReport:
+    """Look again when segments moved while we read: a live spool seals and acks meanwhile."""
+    report = None
+    for _ in range(MOST_LOOKS):
+        before = _names(directory)
+        try:
+            report = _check_stream(directory)
+        except FileNotFoundError:
+            continue
+        if not report.findings or _names(directory) == before:
+            return report
+    if report is None:
+        raise SpoolError(
+            f"{directory} changes faster than it can be read.",
+            hint="Check a copy of it, or stop capture for a moment.",
+        )
+    return report
+
+
+def _names(directory: Path) -> tuple[bytes, list[str]]:
+    state = (directory / NAME).read_bytes()
+    return state, sorted(str(path) for path in directory.glob("*/*.*"))
 
 
 def _check_stream(directory: Path) -> StreamReport:

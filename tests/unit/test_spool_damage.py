@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,8 @@ from tests.helpers import (
     verified,
     window,
 )
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -342,6 +346,36 @@ def test_check_changes_nothing_and_reads_a_copy_that_is_read_only(
     assert {s.stream: s.records for s in report.streams} == {"screen": 1, "window": 7}
     assert snapshot_of(copy).keys() == snapshot_of(spooled.spool).keys()
     assert len(pending(live, "window")) == 7
+
+
+BUSY = """
+import sys
+from pathlib import Path
+from tests.helpers import ack, make_home, window
+from lifelog_lake.spool import Spool
+spool = Spool.of(make_home(Path(sys.argv[1]), init=False, spool={"segment_bytes": 4096}))
+n = 0
+while True:
+    spool.append([window(n)])
+    n += 1
+    if n % 7 == 0:
+        ack(spool, "window", n - 3)
+"""
+
+
+def test_check_finds_nothing_in_a_healthy_spool_that_is_in_use(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "home", init=False, spool={"segment_bytes": 4096})
+    Spool.of(home).append([window(0)])
+    busy = subprocess.Popen([sys.executable, "-c", BUSY, str(home.path)], cwd=ROOT)
+    try:
+        while check(home.path).streams[0].acked_seq < 50:
+            assert busy.poll() is None
+        for _ in range(400):
+            assert check(home.path).findings == ()
+        assert busy.poll() is None
+    finally:
+        busy.kill()
+        busy.wait()
 
 
 def snapshot_of(root: Path) -> dict[str, tuple[int, bytes]]:
