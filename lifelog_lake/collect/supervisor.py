@@ -54,7 +54,9 @@ class Timing:
     pulse_s: float = 60.0
     status_s: float = 5.0
     #: From the request to stop to SIGKILL; below the 5 s within which all must be gone.
-    stop_s: float = 4.0
+    stop_s: float = 4.6
+    #: The part of it that is kept for the shipper's last run.
+    last_run_s: float = 1.3
     backoff: Backoff = field(default_factory=Backoff)
 
 
@@ -125,10 +127,7 @@ class Supervisor:
                 try:
                     self._loop()
                 finally:
-                    self._end_children()
-                    self._recorder.lifecycle("stopped")
-                    self._write_pulse()
-                    self._write_status("stopped")
+                    self._end()
             finally:
                 restore()
         finally:
@@ -321,29 +320,37 @@ class Supervisor:
 
     # --- the end ------------------------------------------------------------------------------
 
-    def _end_children(self) -> None:
-        for child in self._children:
-            child.ask_to_stop()
+    def _end(self) -> None:
+        """End those that write, then say so, then the shipper, whose last run takes it along."""
+        shipper = [child for child in self._children if child.spec.name == SHIPPER]
+        others = [child for child in self._children if child not in shipper]
         kill_at_s = self._now_s() + self._timing.stop_s
+        self._end_children(others, kill_at_s - self._timing.last_run_s)
+        for child in shipper:
+            self._tell(child, "stopped")
+        self._recorder.lifecycle("stopped")
+        self._write_pulse()
+        self._end_children(shipper, kill_at_s)
+        self._write_status("stopped")
+
+    def _end_children(self, children: Sequence[Child], kill_at_s: float) -> None:
+        for child in children:
+            child.ask_to_stop()
         killed = False
-        while True:
-            for child in self._children:
+        while left := [child for child in children if child.running]:
+            for child in left:
                 if (code := child.ended()) is not None:
-                    self._tell(child, "stopped", reason=None if code == 0 else _exit_name(code))
+                    if child.spec.name != SHIPPER or code:
+                        self._tell(child, "stopped", reason=None if code == 0 else _exit_name(code))
                     child.bury(self._now_s())
-            if not self._left():
-                return
             if self._now_s() >= kill_at_s:
                 if killed:
-                    self._log.error("children_left", children=self._left())
+                    self._log.error("children_left", children=[child.spec.name for child in left])
                     return
                 killed, kill_at_s = True, kill_at_s + 1.0
-                for child in self._children:
+                for child in left:
                     child.kill()
             self._take_messages(0.02)
-
-    def _left(self) -> list[str]:
-        return [child.spec.name for child in self._children if child.running]
 
     def _catch_signals(self) -> Callable[[], None]:
         """Install the handlers; the returned function puts the old ones back."""

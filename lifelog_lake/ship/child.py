@@ -7,6 +7,8 @@ Started by the supervisor, one a home: it holds ``run/ship.lock`` while it ships
 from __future__ import annotations
 
 import argparse
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from lifelog_lake.beats import Beat, Lifeline, State
@@ -57,9 +59,15 @@ def _turn(home: Home, shipper: Shipper, line: Lifeline) -> tuple[State, str]:
     return "running", ""
 
 
-def ship_lock(home: Home) -> FileLock:
-    """The lock under which one process of a home ships."""
-    return FileLock(home.run / "ship.lock")
+@contextlib.contextmanager
+def ship_lock(home: Home) -> Iterator[None]:
+    """Hold the lock under which one process of a home ships; waits for it."""
+    lock = FileLock(home.run / "ship.lock")
+    try:
+        with lock:
+            yield
+    finally:
+        lock.close()
 
 
 if __name__ == "__main__":

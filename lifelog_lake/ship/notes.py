@@ -106,7 +106,7 @@ class Notes:
             at=self._clock.wall_us(),
             data={
                 "kind": kind,
-                "collector": "shipper",
+                "collector": "ship",
                 "stream": stream,
                 "about_epoch": epoch,
                 "first_seq": first,
