@@ -17,11 +17,16 @@ unset UV_INDEX UV_INDEX_URL UV_DEFAULT_INDEX UV_EXTRA_INDEX_URL UV_FIND_LINKS
 export UV_NO_CONFIG=1 UV_CUSTOM_COMPILE_COMMAND="make lock"
 
 compile() {
-    local out="requirements/$1.txt"
+    local out="requirements/$1.txt" fresh
+    fresh="$(mktemp)"
     shift
+    cp "$out" "$fresh" # what is pinned stays pinned
     "$uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-        --no-emit-index-url --no-emit-find-links --output-file "$out" "$@"
-    echo "wrote $out ($(grep -c '==' "$out") packages)"
+        --no-emit-index-url --no-emit-find-links --output-file "$fresh" "$@"
+    # An unchanged file keeps its time, or the next make would set everything up anew.
+    cmp -s "$fresh" "$out" || cat "$fresh" >"$out"
+    rm "$fresh"
+    echo "$out: $(grep -c '==' "$out") packages"
 }
 
 # dev holds everything, so it is solved first and the others agree with it.
