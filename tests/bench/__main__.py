@@ -38,14 +38,13 @@ def main() -> None:
     options.dir.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="bench-", dir=options.dir) as scratch:
-        about = ""
+        about = report.machine(Path(scratch))
         for name in options.only or BENCHES:
             directory = Path(scratch) / name
             directory.mkdir()
             for row in BENCHES[name](directory, quick=options.quick):
                 rows.append(row)
                 print(f"{row.name}: {row.value} {row.goal or ''} {row.verdict}", flush=True)
-        about = report.machine(Path(scratch))
     print(f"\n{about}\n\n{report.table(rows)}")
     if not options.only and not options.quick:
         report.write(rows, about)

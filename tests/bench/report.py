@@ -39,7 +39,7 @@ def machine(directory: Path) -> str:
         f"Measured {datetime.now(UTC):%Y-%m-%d %H:%M} UTC: {_cpu()}, {os.cpu_count()} cores, "
         f"{platform.system()} {platform.release()}, {file_system(directory)}, "
         f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, {packages}. "
-        f"Load average at the end: {load}."
+        f"Load average at the start: {load}."
     )
 
 

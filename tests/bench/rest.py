@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+from lifelog_lake.collect.health import read_status
 from tests.bench.pairs import Row
 from tests.fixtures.xvfb import start_xvfb
 
@@ -45,6 +46,9 @@ def run(directory: Path, *, quick: bool) -> Iterator[Row]:
         try:
             time.sleep(WARM_UP_S)
             yield from _measure(device.pid, measured_s)
+            status = read_status(directory / "home" / "run")
+            assert status is not None
+            assert {child["state"] for child in status["children"].values()} == {"running"}, status
             assert device.poll() is None, (directory / "device.log").read_text("utf-8")[-2000:]
         finally:
             device.send_signal(signal.SIGTERM)
