@@ -116,6 +116,7 @@ class StreamTable:
         self.stream = stream
         self._synced = -1
         self._ready = False
+        self._unsyncable: set[Path] = set()
 
     def exists(self) -> bool:
         """Whether the table has been created."""
@@ -168,10 +169,23 @@ class StreamTable:
         entries = [self._entry(version) for version in range(self._synced + 1, newest + 1)]
         for entry in entries:
             if entry.exists():  # the hub may have cleaned up behind a checkpoint
-                fsio.sync_file(entry, at="commit")
+                self._sync_entry(entry)
         if entries:
             fsio.sync_dir(self.root / "_delta_log", at="commit")
         self._synced = newest
+
+    def _sync_entry(self, entry: Path) -> None:
+        """Sync an entry; one whose sync failed is written anew, never synced a second time."""
+        if entry not in self._unsyncable:
+            try:
+                return fsio.sync_file(entry, at="commit")
+            except OSError:
+                self._unsyncable.add(entry)
+                raise
+        _read_entry(entry)  # what the failure left in memory must be whole
+        fsio.write_atomic(entry, entry.read_bytes(), at="commit")
+        self._unsyncable.discard(entry)
+        return None
 
     def _oldest_entry(self, newest: int) -> int:
         """The first version after the last checkpoint: what lies before needs no log entry."""

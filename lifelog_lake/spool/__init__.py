@@ -74,7 +74,10 @@ Rules
 8. Only the shipper acks. Segments whose range is acked move to ``acked/``.
 9. A new epoch (a home that was rolled back or cloned, a lake that changed its generation) is
    written beside the old one and becomes current by the replacement of ``state.json``.
-10. A newer format is refused; an older one is upgraded at start, crash-safe.
+10. Without ``state.json`` the newest epoch that has segments is the current one, and each row in
+   it is compared with the lake by its id. An epoch beside the current one (a crash during rule 9)
+   goes to ``quarantine/``.
+11. A newer format is refused; an older one is upgraded at start, crash-safe.
 """
 
 from lifelog_lake.spool.check import SpoolReport, StreamReport, check

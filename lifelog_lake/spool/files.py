@@ -85,11 +85,7 @@ class StreamFiles:
 
     def segments(self) -> list[SegmentName]:
         """The current epoch's segments in their order."""
-        try:
-            names = [parse_name(path) for path in self.epoch_dir.iterdir()]
-        except FileNotFoundError:
-            return []
-        return sorted(name for name in names if name is not None)
+        return _segments_in(self.epoch_dir)
 
     def next_seq(self, state: StreamState) -> int:
         """What the next record gets (rule 6)."""
@@ -118,7 +114,7 @@ class StreamFiles:
 
     def _refresh(self) -> StreamState:
         """See what other processes did since."""
-        state = self._state_file.read() or self._state_file.create()
+        state = self._state_file.read() or self._begin()
         segment = self.open
         if segment is not None and (state.epoch != self.epoch or not _is_same_file(segment)):
             segment.close()
@@ -130,8 +126,31 @@ class StreamFiles:
             self._catch_up(segment)
         return state
 
+    def _begin(self) -> StreamState:
+        """The first epoch; or the newest that has segments, if only the state is missing.
+
+        What of it was shipped is then told by the ids in the lake.
+        """
+        epochs = [path for path in self.directory.iterdir() if _segments_in(path)]
+        if not epochs:
+            return self._state_file.create()
+        newest = max(epochs, key=lambda path: path.name)
+        names = _segments_in(newest)
+        seqs = [
+            item.seq
+            for item in scan(names[-1].path.read_bytes())
+            if isinstance(item, Line) and item.kind == b"R"
+        ]
+        state = StreamState(
+            epoch=newest.name,
+            acked=names[0].first - 1,
+            check_ids_to=max(seqs, default=names[-1].first - 1),
+        )
+        return state.write(self.directory, at="spool")
+
     def _open_existing(self, state: StreamState) -> None:
         self._remove_leftovers()
+        self._set_orphans_aside()
         opened = [name for name in self.segments() if name.last is None]
         for older, newer in itertools.pairwise(opened):  # killed between a new one and the seal
             segment = self._load(older.path, state)
@@ -149,6 +168,14 @@ class StreamFiles:
             with contextlib.suppress(FileNotFoundError):  # another process was quicker
                 if time.time() - path.stat().st_mtime > LEFTOVER_S:
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def _set_orphans_aside(self) -> None:
+        """Keep an epoch that a crash left beside the current one, which has all of its rows."""
+        for path in self.directory.iterdir():
+            if path.name != self.epoch and not path.name.startswith(".") and _segments_in(path):
+                quarantine = self.directory / "quarantine"
+                fsio.make_dirs(quarantine, at="quarantine")
+                fsio.rename(path, quarantine / f"epoch-{path.name}", at="quarantine")
 
     def _load(self, path: Path, state: StreamState) -> OpenSegment:
         fd = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
@@ -180,6 +207,14 @@ class StreamFiles:
             segment.end = base + torn
             segment.next_seq += lines_in(tail, last)
         fsio.sync(segment.fd, segment.path, at="append.recover")
+
+
+def _segments_in(directory: Path) -> list[SegmentName]:
+    try:
+        names = [parse_name(path) for path in directory.iterdir()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(name for name in names if name is not None)
 
 
 def _learn(segment: OpenSegment, line: Line) -> None:

@@ -23,7 +23,6 @@ from lifelog_lake.spool.files import StreamFiles, translated
 from lifelog_lake.spool.inlet import Inlet
 from lifelog_lake.spool.outlet import Outlet, Record, StreamStats
 from lifelog_lake.spool.renew import renew
-from lifelog_lake.spool.state import NAME as STATE_NAME
 from lifelog_lake.spool.state import StreamState
 from lifelog_lake.validate import JSON, clean_text
 
@@ -86,7 +85,7 @@ class Spool:
 
     def streams(self) -> list[str]:
         """Names of the streams that have a spool, those that ship first in front."""
-        names = sorted(path.parent.name for path in self.root.glob(f"*/{STATE_NAME}"))
+        names = sorted(path.parent.name for path in self.root.glob("*/lock"))
         return sorted(names, key=lambda name: not _ships_first(name))
 
     def outlet(self, stream: str) -> Outlet:

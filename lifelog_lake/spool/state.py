@@ -106,7 +106,7 @@ def parse_state(path: Path) -> StreamState:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SpoolError(
             f"{path} can't be read: {error!r}.",
-            hint="Restore it from a copy; the segments beside it are whole.",
+            hint="Remove it: the stream goes on from its segments, the lake tells what it has.",
         ) from None
 
 
