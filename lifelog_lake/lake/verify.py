@@ -7,6 +7,7 @@ its size, every blob that a row names too; with ``read_data`` their bytes must m
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -14,16 +15,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError
 
 from lifelog_lake.errors import LakeUnreachable
 from lifelog_lake.lake.blobs import hash_of
 from lifelog_lake.lake.identity import read_identity
+from lifelog_lake.lake.logcheck import (
+    UNREADABLE,
+    denials,
+    first_line,
+    is_panic,
+    read_transactions,
+)
 from lifelog_lake.lake.schema import PARTITION
 from lifelog_lake.lake.target import LocalTarget, parse_url
 
@@ -83,31 +88,38 @@ class _Verification:
         self._spans: dict[Key, list[Span]] = defaultdict(list)
         self._accounted: dict[Key, list[Span]] = defaultdict(list)
         self._handles: dict[str, DeltaTable] = {}
-        self._seen_blobs: set[str] = set()
+        self._seen_blobs: set[tuple[str, int | None]] = set()
 
     def run(self) -> Report:
         # Lifecycle last: a gap is explained there before the commit that passes over it, so what a
         # running shipper does meanwhile can't look unexplained.
         for stream in sorted(self._target.streams(), key=lambda name: name == "lifecycle"):
             self._progress(stream)
-            try:
+            with self._table_read(stream):
                 handle = DeltaTable(self._target.table(stream))
                 self._handles[stream] = handle
                 self._check_files(stream, handle)
                 self._check_rows(stream, handle)
-            except (DeltaError, OSError, pa.ArrowException) as error:
-                first_line = str(error).splitlines()[0][:300]
-                self._find("table", stream, f"The table can't be read: {first_line}", _RESTORE)
             self._report.tables += 1
         self._check_seqs()
         return self._report
 
+    @contextlib.contextmanager
+    def _table_read(self, stream: str) -> Iterator[None]:
+        """A table that can't be read is a finding; the others are looked at all the same."""
+        try:
+            yield
+        except BaseException as error:
+            if not isinstance(error, UNREADABLE) and not is_panic(error):
+                raise
+            message = f"The table can't be read: {first_line(error)}"
+            self._find("table", stream, message, _RESTORE)
+
     def _check_files(self, stream: str, handle: DeltaTable) -> None:
         root = self._target.table(stream)
-        actions = pa.table(handle.get_add_actions())
-        for name, size in zip(
-            actions["path"].to_pylist(), actions["size_bytes"].to_pylist(), strict=True
-        ):
+        columns = {field.name for field in handle.schema().fields}
+        for action in pa.table(handle.get_add_actions(flatten=True)).to_pylist():
+            name, size = action["path"], action["size_bytes"]
             path = root / unquote(name)
             where = f"{stream}/{name}"
             self._report.files += 1
@@ -118,18 +130,23 @@ class _Verification:
                 continue
             if found != size:
                 self._find("data-file-size", where, f"It has {found} bytes, not {size}.", _RESTORE)
-            elif self._read_data and (match := _HASHED_NAME.fullmatch(path.name)):
+                continue
+            match = _HASHED_NAME.fullmatch(path.name)
+            if self._read_data and match:
                 self._report.bytes_read += size
                 if hash_of(path) != match[1]:
                     self._find(
                         "data-file-damaged", where, "Its bytes don't match its hash.", _RESTORE
                     )
+                    continue
+            for denial in denials(action, path, columns, ours=match is not None):
+                self._find("log-differs", where, f"The file has {denial}.", _RESTORE)
 
     def _check_rows(self, stream: str, handle: DeltaTable) -> None:
         columns = ["id", "device", "epoch", "seq", "blob", "blob_bytes"]
         if stream == "lifecycle":
             columns += ["kind", "stream", "about_epoch", "first_seq", "last_seq"]
-        days = sorted({part[PARTITION] for part in handle.partitions()})
+        days = sorted({part[PARTITION] for part in handle.partitions()} - {None})
         for day in days:
             rows = handle.to_pyarrow_dataset(partitions=[(PARTITION, "=", day)]).to_table(columns)
             self._report.rows += rows.num_rows
@@ -171,19 +188,19 @@ class _Verification:
         for sha256, size in zip(
             named["blob"].to_pylist(), named["blob_bytes"].to_pylist(), strict=True
         ):
-            if sha256 in self._seen_blobs:
+            if (sha256, size) in self._seen_blobs:
                 continue
-            self._seen_blobs.add(sha256)
+            self._seen_blobs.add((sha256, size))
             self._report.blobs += 1
             self._check_blob(where, self._target.blob(sha256), sha256, size)
 
-    def _check_blob(self, where: str, path: Path, sha256: str, size: int) -> None:
+    def _check_blob(self, where: str, path: Path, sha256: str, size: int | None) -> None:
         try:
             found = path.stat().st_size
         except FileNotFoundError:
             self._find("blob-missing", where, f"Blob {sha256} is missing.", _RESTORE)
             return
-        if found != size:
+        if size is not None and found != size:
             self._find(
                 "blob-size", where, f"Blob {sha256} has {found} bytes, not {size}.", _RESTORE
             )
@@ -193,18 +210,22 @@ class _Verification:
                 self._find("blob-damaged", where, f"Blob {sha256} has other bytes.", _RESTORE)
 
     def _check_seqs(self) -> None:
-        known = {
-            (device, stream, epoch)
-            for stream in self._handles
-            for name in app_ids(self._target.table(stream) / "_delta_log")
-            for device, _, epoch in [name.split("/", 2)]
-            if name == f"{device}/{stream}/{epoch}"
-        }
+        known = set()
+        for stream in self._handles:
+            names, damaged = read_transactions(self._target.table(stream) / "_delta_log")
+            for file in damaged:
+                self._find("log-damaged", f"{stream}/{file}", "It can't be read.", _RESTORE)
+            for name in names:  # another program's ids look otherwise
+                device, _, rest = name.partition(f"/{stream}/")
+                if rest and "/" not in name.replace(f"/{stream}/", "", 1):
+                    known.add((device, stream, rest))
         for key in sorted({*self._spans, *self._accounted, *known}):
             device, stream, epoch = key
             where = f"{device}/{stream}/{epoch}"
             handle = self._handles.get(stream)
-            mark = handle.transaction_version(where) if handle is not None else None
+            mark = None
+            with self._table_read(stream):
+                mark = handle.transaction_version(where) if handle is not None else None
             rows = sorted(self._spans.get(key, []))
             for span in _overlaps(rows):
                 self._find("seq-doubled", where, f"Seqs {_text(span)} are there twice.", _REPORT)
@@ -221,19 +242,6 @@ class _Verification:
 
     def _find(self, kind: str, where: str, message: str, hint: str) -> None:
         self._report.findings.append(Finding(kind=kind, where=where, message=message, hint=hint))
-
-
-def app_ids(log: Path) -> set[str]:
-    """Every application id that a table's log knows, also those whose rows are all gone."""
-    found: set[str] = set()
-    for path in log.glob("*.json"):
-        for line in path.read_bytes().splitlines():
-            if b'"txn"' in line and "txn" in (action := orjson.loads(line)):
-                found.add(action["txn"]["appId"])
-    for path in sorted(log.glob("*.checkpoint*.parquet")):
-        transactions = pq.read_table(path, columns=["txn"])["txn"].drop_null()
-        found.update(row["appId"] for row in transactions.to_pylist())
-    return found
 
 
 def _silent(where: str) -> None:
