@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import orjson
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -95,6 +95,14 @@ class ServerSettings(Section):
     password_hash: str = Field(
         "", description="From `jupyter server password`; empty = the token in HOME/token."
     )
+
+    @field_validator("password_hash")
+    @classmethod
+    def _is_hash(cls, value: str) -> str:
+        # A password written down as it is would open nothing, and the token is off then.
+        if value and not re.fullmatch(r"(argon2|sha\d+):.+", value):
+            raise ValueError("it must be a hash, as `jupyter server password` makes it")
+        return value
 
 
 class LogSettings(Section):

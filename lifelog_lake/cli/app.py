@@ -16,7 +16,7 @@ from lifelog_lake import __version__
 from lifelog_lake.cli import capture, config, doctor, lake, pause, ship, spool, status
 from lifelog_lake.cli.options import HomeOption, Options
 from lifelog_lake.cli.output import say_error, say_mistake
-from lifelog_lake.errors import LifelogError
+from lifelog_lake.errors import LifelogError, UsageError
 
 MISTAKE = 70
 INTERRUPTED = 130
@@ -73,6 +73,14 @@ def run(argv: list[str] | None = None) -> int:
     except LifelogError as error:
         say_error(error)
         return error.exit_code
+    except PermissionError as error:
+        say_error(
+            UsageError(
+                f"{error.filename or 'A file'} can't be used: {error.strerror or error}.",
+                hint="Is it yours? Name another home with --home or LIFELOG_HOME.",
+            )
+        )
+        return UsageError.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last place: said, logged, and an exit code

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lifelog_lake.cli.options import HomeOption, here
+from lifelog_lake.cli.options import HomeOption, here, refuse_second
 from lifelog_lake.cli.output import say
 from lifelog_lake.errors import LakeUnreachable, MissingExtra
 
@@ -78,7 +78,7 @@ def _run(home: Home, *, serve: bool, port: int | None = None, browser: bool = Fa
     from lifelog_lake.collect import registry
     from lifelog_lake.collect.supervisor import Supervisor
 
-    _refuse_second(home)
+    refuse_second(home)
     if config.write_default(home.path, registry.models()):
         say(f"Wrote the settings {home.path / config.CONFIG_NAME}")
     trouble = _lake(home)
@@ -88,17 +88,6 @@ def _run(home: Home, *, serve: bool, port: int | None = None, browser: bool = Fa
     with live:
         supervisor.run()
     live.farewell()
-
-
-def _refuse_second(home: Home) -> None:
-    """Raise Locked now, before anything of a running instance is touched."""
-    from lifelog_lake.locks import FileLock
-
-    lock = FileLock(home.run / "supervisor.lock")
-    try:
-        lock.acquire_now("lifelog on this home")
-    finally:
-        lock.close()
 
 
 def _lake(home: Home) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from lifelog_lake.cli.options import HomeOption, JsonOption, extra, here
+from lifelog_lake.cli.options import HomeOption, JsonOption, extra, here, refuse_second
 from lifelog_lake.cli.output import err, number, say, say_json, size
 from lifelog_lake.errors import UsageError
 
@@ -51,6 +51,8 @@ def init(
             f"The environment variable {variable} names another lake: {opened.lake_url}.",
             hint=f"Unset it, or give it to --lake: lifelog init --lake {opened.lake_url}",
         )
+    if url is not None and parse_url(opened.lake_url).url != url:
+        refuse_second(opened)  # its shipper would go on with the lake of before
     before = known_lake(opened) if url is None else None
     identity = init_lake(opened, url)
     if url is not None:

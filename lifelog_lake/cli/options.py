@@ -53,6 +53,17 @@ def here(context: typer.Context, home: Path | None, *, process: str = "cli") -> 
     return opened
 
 
+def refuse_second(home: Home) -> None:
+    """Raise Locked now, before anything of a running instance is touched."""
+    from lifelog_lake.locks import FileLock
+
+    lock = FileLock(home.run / "supervisor.lock")
+    try:
+        lock.acquire_now("lifelog on this home")
+    finally:
+        lock.close()
+
+
 @contextlib.contextmanager
 def extra(what: str, name: str) -> Iterator[None]:
     """Imports of an optional part: one that is missing becomes :class:`MissingExtra`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -18,6 +19,7 @@ from lifelog_lake.cli import app as cli_app
 from lifelog_lake.cli.pause import duration_s
 from lifelog_lake.errors import UsageError
 from lifelog_lake.home import open_home
+from lifelog_lake.locks import FileLock
 from lifelog_lake.spool import Spool
 from tests.helpers import frame, window
 
@@ -219,6 +221,19 @@ def test_a_home_that_cant_be_made_is_said(lifelog: Run) -> None:
     assert "/proc/lifelog can't be used" in said(done)
 
 
+def test_a_home_of_somebody_else_is_said(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def closed(*args: object, **more: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "/home/other/lifelog")
+
+    monkeypatch.setattr("lifelog_lake.home.open_home", closed)
+    assert cli_app.run(["status", "--home", "/home/other/lifelog"]) == 2
+    assert "/home/other/lifelog can't be used: Permission denied." in " ".join(
+        capfd.readouterr().err.split()
+    )
+
+
 @pytest.mark.parametrize(
     ("toml", "words"),
     [
@@ -278,6 +293,22 @@ def test_init_at_another_place_writes_the_setting(lifelog: Run, home: Path, tmp_
     assert lifelog("ship").returncode == 0
     assert (lake / "tables" / "window").is_dir()
     assert json.loads(lifelog("status", "--json").stdout)["lake"] == str(lake)
+
+
+def test_init_turns_to_no_other_lake_while_lifelog_runs(
+    lifelog: Run, home: Path, tmp_path: Path
+) -> None:
+    assert lifelog("init").returncode == 0
+    lock = FileLock(home / "run" / "supervisor.lock")
+    try:
+        lock.acquire_now("lifelog")
+        done = lifelog("init", "--lake", str(tmp_path / "other"))
+        assert done.returncode == 1
+        assert f"running already (process {os.getpid()})" in said(done)
+        assert not (tmp_path / "other").exists()
+        assert lifelog("init").returncode == 0
+    finally:
+        lock.close()
 
 
 def test_init_refuses_what_the_environment_contradicts(lifelog: Run, tmp_path: Path) -> None:
