@@ -48,6 +48,15 @@ class HubServer(ServerApp):
         super().load_config_file(*args, **kwargs)
         self.update_config(config_of(self.home, self.wanted_port))
 
+    def load_server_extensions(self) -> None:
+        """Load them, then take the token out of JupyterLab's page.
+
+        Its scripts would send it with each request, and each would set the cookie again that a
+        logout in another tab has just taken away. The cookie is enough, as with a password.
+        """
+        super().load_server_extensions()
+        self.web_app.settings.get("page_config_data", {})["token"] = ""
+
     def write_server_info_file(self) -> None:
         """Say where we listen, now that the port is known: ``HOME/run/server.json``."""
         super().write_server_info_file()
@@ -98,9 +107,12 @@ def config_of(home: Home, port: int) -> Config:
     }
     config.Application.logging_config = LOGGING_CONFIG
     config.PasswordIdentityProvider.logout_handler_class = Logout
+    config.IdentityProvider.cookie_options = {"samesite": "Lax"}
     config.IdentityProvider.token = "" if settings.password_hash else read_token(home.path)
     if settings.password_hash:
         config.PasswordIdentityProvider.hashed_password = settings.password_hash
+    # Looking for language servers runs npm at each start, which writes into the person's home.
+    config.LanguageServerManager.autodetect = False
     lab = config.LabApp
     lab.log_level = "WARN"
     lab.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"

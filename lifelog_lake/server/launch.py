@@ -112,11 +112,15 @@ def _bind(ip: str, port: int) -> int:
 
 
 def _make_lab_config(directory: Path) -> None:
-    """Switch off JupyterLab's half of a server extension that the hub doesn't load."""
+    """Switch off JupyterLab's half of an extension that the hub doesn't load, and its news."""
     path = directory / "labconfig" / "page_config.json"
     if not path.exists():
         fsio.make_dirs(path.parent, at="server")
-        content = {"disabledExtensions": {"@jupyterhub/jupyter-server-proxy": True}}
+        disabled = (
+            "@jupyterhub/jupyter-server-proxy",
+            "@jupyterlab/apputils-extension:announcements",
+        )
+        content = {"disabledExtensions": dict.fromkeys(disabled, True)}
         fsio.write_atomic(path, orjson.dumps(content, option=orjson.OPT_INDENT_2), at="server")
 
 

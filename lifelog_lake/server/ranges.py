@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_SINGLE = re.compile(r"bytes=(\d*)-(\d*)", re.ASCII)
+#: More digits than any size has are malformed; Python refuses to read thousands of them.
+_SINGLE = re.compile(r"bytes=(\d{0,100})-(\d{0,100})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

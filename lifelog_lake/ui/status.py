@@ -18,6 +18,9 @@ from lifelog_lake.events import STREAMS
 #: A status older than this was left behind by a supervisor that has gone.
 STALE_S = 30.0
 
+#: Processes that are no source, in words.
+_PARTS = {"ship": "the shipper", "server": "the pages"}
+
 State = Literal["recording", "paused", "trouble", "off"]
 
 
@@ -63,14 +66,17 @@ def _in_words(data: Mapping[str, object], now_us: int) -> tuple[State, str, str]
         return "paused", "Paused", "Go on with: lifelog resume"
     children = data.get("children")
     recorded: list[str] = []
-    troubles: list[str] = []
+    troubles: dict[str, str] = {}
     for name, child in (children if isinstance(children, dict) else {}).items():
         if child.get("state") == "running":
             recorded += [STREAMS[s].label for s in child.get("streams", ()) if s in STREAMS]
         elif child.get("state") != "starting":
-            troubles.append(f"{name}: {child.get('reason') or child.get('state')}")
-    detail = "; ".join(troubles)
+            part = _PARTS.get(str(name), str(name))
+            troubles[part] = str(child.get("reason") or child.get("state"))
+    detail = "; ".join(f"{part}: {reason}" for part, reason in troubles.items())
     if recorded:
         summary = "Recording: " + ", ".join(dict.fromkeys(recorded))
-        return ("trouble" if troubles else "recording"), summary, detail
+        if troubles:
+            return "trouble", f"{summary}. In trouble: {', '.join(troubles)}", detail
+        return "recording", summary, detail
     return "trouble", f"Not recording: {detail}" if detail else "Starting", detail

@@ -7,7 +7,6 @@ import os
 import stat
 import subprocess
 import sys
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -114,7 +113,8 @@ def test_no_route_of_the_proxy_or_a_second_voila_is_there(
     assert "voila" not in handlers
 
 
-KERNEL = str(uuid.uuid4())
+#: Of no kernel; the same in each worker, because it is part of the names of tests.
+KERNEL = "3f0e4c5a-6f0b-4c1e-9d57-8a2b1c4d5e6f"
 INNER = (
     "lifelog/app/",
     "lifelog/app/voila/render/app.ipynb",
@@ -220,6 +220,28 @@ def test_logging_out_closes_the_websockets_that_the_login_opened(hub: Hub) -> No
     person.get(f"{hub.url}logout")
     code, _ = opened.recv_data()
     assert code == websocket.ABNF.OPCODE_CLOSE
+
+
+def test_no_page_holds_the_token(hub: Hub) -> None:
+    """A script that sends it would log in again by itself, after a logout in another tab."""
+    person = hub.person()
+    for path in ("lab", "lifelog/timeline"):
+        page = person.get(hub.url + path)
+        assert page.status_code == 200
+        assert hub.token not in page.text, path
+
+
+def test_the_cookie_stays_here_when_another_site_asks(hub: Hub) -> None:
+    answer = requests.get(f"{hub.url}api/me", params={"token": hub.token}, timeout=30)
+    assert "SameSite=Lax" in answer.headers["Set-Cookie"]
+
+
+def test_no_page_is_shared_with_another_site(hub: Hub) -> None:
+    foreign = {"Origin": "http://127.0.0.1:1"}
+    for path in ("lifelog/timeline", "lifelog/app/", "lifelog/app/voila/static/voila.js"):
+        page = hub.person().get(hub.url + path, headers=foreign)
+        assert page.status_code == 200
+        assert not page.headers.get("Access-Control-Allow-Origin"), path
 
 
 def test_another_site_can_end_no_kernel(hub: Hub) -> None:

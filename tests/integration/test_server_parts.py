@@ -46,7 +46,17 @@ def test_a_single_range_is_understood(header: str, start: int, stop: int) -> Non
 
 @pytest.mark.parametrize(
     "header",
-    [None, "", "bytes=", "bytes=-", "items=0-1", "bytes=0-1,3-4", "bytes=5-2", "bytes=a-b"],
+    [
+        None,
+        "",
+        "bytes=",
+        "bytes=-",
+        "items=0-1",
+        "bytes=0-1,3-4",
+        "bytes=5-2",
+        "bytes=a-b",
+        f"bytes={'9' * 5000}-",
+    ],
 )
 def test_what_is_no_single_range_means_the_whole(header: str | None) -> None:
     assert parse_range(header, 10) is None
@@ -157,8 +167,12 @@ def test_the_header_says_what_is_recorded(tmp_path: Path) -> None:
     screen = {"state": "running", "streams": ["screen"]}
     broken = {"state": "unavailable", "streams": ["audio"], "reason": "No microphone."}
     assert _status(tmp_path, children={"screen": screen})[:2] == ("recording", "Recording: Screen")
-    state, _, detail = _status(tmp_path, children={"screen": screen, "audio": broken})
+    state, summary, detail = _status(tmp_path, children={"screen": screen, "audio": broken})
     assert (state, detail) == ("trouble", "audio: No microphone.")
+    assert summary == "Recording: Screen. In trouble: audio"  # a dot's colour doesn't say it
+    stuck = {"state": "error", "streams": [], "reason": "The lake is away."}
+    _, summary, _ = _status(tmp_path, children={"screen": screen, "ship": stuck})
+    assert summary == "Recording: Screen. In trouble: the shipper"
     assert _status(tmp_path, pause={"since": 1, "until": None})[0] == "paused"
     assert _status(tmp_path, at=NOW_US - 60_000_000)[0] == "off"
     assert _status(tmp_path, state="stopped")[0] == "off"

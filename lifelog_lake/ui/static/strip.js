@@ -117,7 +117,7 @@ function render({ model, el }) {
     original.href = blobUrl(frame.blob);
     const facts = [
       frame.device, frame.label,
-      frame.end ? `shown for ${duration(new Date(frame.end) - new Date(frame.at))}` : "",
+      new Date(frame.end) - new Date(frame.at) >= 1000 ? `shown for ${duration(new Date(frame.end) - new Date(frame.at))}` : "",
       byteSize(frame.blob_bytes),
     ].filter(Boolean);
     caption.replaceChildren(
