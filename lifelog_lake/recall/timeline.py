@@ -15,6 +15,8 @@ from lifelog_lake.events import STREAMS
 
 #: A slice is at most this long, so what overlaps a range began at most so long before it.
 LONGEST_SLICE = timedelta(minutes=5)
+#: Streams whose long events aren't sliced; they have few rows, so all earlier ones are looked at.
+_WHOLE = frozenset({"journal", "attachment", "lifecycle", "alert"})
 
 SCHEMA = pl.Schema(
     {
@@ -91,12 +93,12 @@ def _events(
 
     A slice whose first one lies before the range stands for its event from there on.
     """
-    reach = start - LONGEST_SLICE
+    reach = utc(MIN_US) if stream in _WHOLE else start - LONGEST_SLICE
     rows = rows.filter(
         pl.col("date").is_between(reach.date(), end.date()),
         pl.col("at") >= reach,
         pl.col("at") < end,
-        pl.max_horizontal("at", "end") >= start,
+        (pl.col("at") >= start) | (pl.col("end") > start),
     )
     if devices is not None:
         rows = rows.filter(pl.col("device").is_in(list(devices)))

@@ -315,3 +315,27 @@ def test_any_range_is_read_or_refused(start: Any, end: Any) -> None:
     assert first <= last
     assert first.year >= 1900
     assert last.year <= 2200
+
+
+def test_a_range_has_what_goes_on_in_it_and_not_what_ended_before(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "home")
+    midnight = datetime(2026, 1, 3, tzinfo=UTC)
+    ended = slices(midnight - timedelta(minutes=10), 2, app="editor", title="ended at midnight")
+    on = slices(midnight - timedelta(minutes=10), 4, app="shell", title="goes on")
+    trip = new_event(
+        "journal",
+        at=to_us(midnight - timedelta(hours=30)),
+        end=to_us(midnight + timedelta(hours=6)),
+        data={"title": "trip"},
+    )
+    spool = Spool.of(home)
+    spool.append([*ended, *on])
+    spool.append([trip])
+    ship(home)
+    found = open_lake(home.lake_url).timeline(midnight, midnight + timedelta(hours=1))
+    assert found.select("id", "at").rows() == [
+        (trip.id, midnight - timedelta(hours=30)),
+        (on[0].id, midnight),
+    ]
+    before = open_lake(home.lake_url).timeline(midnight - timedelta(days=1), midnight)
+    assert set(before["id"]) == {trip.id, on[0].id, ended[0].id}
