@@ -49,7 +49,8 @@ class Snapshot:
         """Add rows and move the watermark to ``last_seq``; durable and read back on return.
 
         No rows move the watermark alone. Raises :class:`CommitConflict` if it isn't in the table:
-        take a new snapshot and decide again.
+        take a new snapshot and decide again. Any commit since the snapshot is a conflict: another
+        epoch's or device's may have brought the very rows that weren't there.
         """
         root = self._table.root
         files = [datafile.write(root, date, part) for date, part in datafile.split_by_day(rows)]
@@ -62,7 +63,8 @@ class Snapshot:
                     schema=self._handle.schema(),
                     partition_by=[PARTITION],
                     commit_properties=CommitProperties(
-                        app_transactions=[Transaction(app_id, last_seq)]
+                        app_transactions=[Transaction(app_id, last_seq)],
+                        max_commit_retries=0,
                     ),
                     post_commithook_properties=_NO_HOOK,
                 )
@@ -128,7 +130,7 @@ class StreamTable:
             self._set_torn_aside()
             self._create_if_missing()
         handle = DeltaTable(self.root)
-        if not self._ready:
+        if not self._ready or handle.version() < self._synced:  # new here, or a copy put back
             self._synced = max(self._oldest_entry(handle.version()) - 1, -1)
             self._sync_log(handle.version())
             self._ready = True
@@ -219,6 +221,8 @@ class StreamTable:
         try:
             _read_entry(entries[-1])
         except LakeDamaged:
+            if not _is_torn(entries[-1].read_bytes()):
+                raise  # what others have acked may be in it
             target = self.root / "_torn"
             fsio.make_dirs(target, at="torn")
             fsio.rename(entries[-1], target / f"{entries[-1].name}-{time.time_ns()}", at="torn")
@@ -237,6 +241,11 @@ def _add(file: datafile.DataFile) -> AddAction:
     )
 
 
+def _is_torn(content: bytes) -> bool:
+    """Whether a power loss leaves an entry like this: cut short, or with blocks of zeros."""
+    return b"\0" in content or not content.rstrip().endswith(b"}")
+
+
 def _read_entry(path: Path) -> list[dict[str, dict[str, object]]]:
     """The actions of a log entry; :class:`LakeDamaged` if it isn't whole."""
     content = path.read_bytes()
@@ -245,5 +254,9 @@ def _read_entry(path: Path) -> list[dict[str, dict[str, object]]]:
     except orjson.JSONDecodeError:
         actions = []
     if not actions or not all(isinstance(action, dict) for action in actions):
-        raise LakeDamaged(f"The log entry {path} isn't whole.", path=str(path))
+        raise LakeDamaged(
+            f"The log entry {path} isn't whole.",
+            hint="Restore it from a backup; until then this table takes no rows.",
+            path=str(path),
+        )
     return actions

@@ -11,6 +11,8 @@ that is still kept is offered again in a new epoch; rows the lake has are left o
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from lifelog_lake.lake.schema import day
 from lifelog_lake.lake.table import Snapshot, StreamTable
 from lifelog_lake.ship.notes import Notes
@@ -64,15 +66,6 @@ class Guard:
         if not reused and mark < outlet.next_seq():
             outlet.ack(state.epoch, min(mark, batch.last), generation)
             return False
-        self._note_gaps(stream, outlet, state)
-        self._notes.renumbered(stream, outlet.spans(acked=False))
-        self._spool.renew(
-            stream,
-            expected_epoch=state.epoch,
-            generation=generation,
-            offer_acked=False,
-            leave_out=lambda record: there.get(record.seq) == record.fields["id"],
-        )
         self._notes.finding(
             "home-rolled-back",
             stream,
@@ -80,18 +73,46 @@ class Guard:
             "The lake has other rows at these seqs: this home is an older copy, or a second one "
             "with the same device id is alive. What was pending got a new epoch.",
         )
+        self._renew(
+            stream,
+            state,
+            generation,
+            offer_acked=False,
+            leave_out=lambda record: there.get(record.seq) == record.fields["id"],
+        )
         return False
 
     def _offer_again(self, stream: str, state: StreamState, generation: str, why: str) -> None:
-        outlet = self._spool.outlet(stream)
-        self._note_gaps(stream, outlet, state)
-        self._notes.renumbered(stream, outlet.spans(acked=True))
-        self._spool.renew(
-            stream, expected_epoch=state.epoch, generation=generation, offer_acked=True
-        )
         self._notes.finding(
             "lake-rolled-back", stream, state.epoch, f"{why} What is kept here was offered again."
         )
+        self._renew(stream, state, generation, offer_acked=True, leave_out=lambda _: False)
+
+    def _renew(
+        self,
+        stream: str,
+        state: StreamState,
+        generation: str,
+        *,
+        offer_acked: bool,
+        leave_out: Callable[[Record], bool],
+    ) -> None:
+        """A new epoch, once everything that won't be in it is on record."""
+        outlet = self._spool.outlet(stream)
+        while True:
+            self._note_gaps(stream, outlet, state)
+            self._notes.renumbered(stream, outlet.spans(acked=offer_acked))
+            renewed = self._spool.renew(
+                stream,
+                expected_epoch=state.epoch,
+                expected_dropped=state.dropped,
+                generation=generation,
+                offer_acked=offer_acked,
+                leave_out=leave_out,
+            )
+            if renewed.epoch != state.epoch:
+                return
+            state = renewed  # something was dropped meanwhile
 
     def _note_gaps(self, stream: str, outlet: Outlet, state: StreamState) -> None:
         """What is damaged or was dropped doesn't reach the new epoch: say so, keep its bytes."""

@@ -26,6 +26,7 @@ from lifelog_lake.errors import (
 from lifelog_lake.events import STREAMS
 from lifelog_lake.home import Home
 from lifelog_lake.lake.identity import require_known
+from lifelog_lake.lake.logcheck import first_line, is_panic
 from lifelog_lake.lake.schema import to_table
 from lifelog_lake.lake.table import Snapshot, StreamTable
 from lifelog_lake.lake.target import LocalTarget, parse_url
@@ -131,6 +132,8 @@ class Shipper:
                 continue
             self._require_same(generation)
             snapshot = table.snapshot()
+            if outlet.state().epoch != batch.epoch:
+                continue  # another shipper renewed it, and may have committed before the snapshot
             if not self._guard.may_commit(stream, outlet, state, batch, snapshot, generation):
                 continue
             try:
@@ -222,11 +225,14 @@ def translated(stream: str) -> Iterator[None]:
             hint="Another version wrote them: use that one. The rows are kept.",
             stream=stream,
         ) from error
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, in short."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:300]
+    except BaseException as error:
+        if not is_panic(error):
+            raise
+        raise Transient(
+            f"Delta's engine broke down at the table '{stream}': {first_line(error)}",
+            hint="lifelog verify looks closer; the rows are kept and tried again.",
+            stream=stream,
+        ) from error
 
 
 def app_id(device: str, stream: str, epoch: str) -> str:

@@ -81,6 +81,11 @@ def remove_outside(epoch_directory: Path, acked: int, next_seq: int) -> None:
             fsio.unlink(path, at="unlink")
 
 
+def size_from(epoch_directory: Path, first: int) -> int:
+    """Bytes of the content of records from a seq on."""
+    return sum(path.stat().st_size for seq, _, path in names(epoch_directory) if seq >= first)
+
+
 def remove_acked(epoch_directory: Path, acked: int) -> None:
     """Remove the content of records that are in the lake."""
     for seq, _, path in names(epoch_directory):

@@ -162,6 +162,7 @@ class StreamFiles:
         if opened:
             self.open = self._load(opened[-1].path, state)
             blobs.remove_outside(self.epoch_dir, state.acked, self.open.next_seq)
+            self.open.content_bytes = blobs.size_from(self.epoch_dir, int(opened[-1].path.stem))
 
     def _remove_leftovers(self) -> None:
         for path in self.directory.glob(".tmp-*"):

@@ -55,6 +55,7 @@ class Inlet:
         *,
         device: str,
         segment_bytes: int,
+        content_bytes: int,
         clock: Clock,
         reserved: bool,
         check_room: Callable[[], None],
@@ -62,6 +63,7 @@ class Inlet:
         self._files = files
         self._device = device
         self._segment_bytes = segment_bytes
+        self._content_bytes = content_bytes
         self._clock = clock
         self._reserved = reserved
         self._check_room = check_room
@@ -108,6 +110,7 @@ class Inlet:
                 segment.cursor = orjson.dumps(cursor)
             if undo is not None:
                 undo.pop_all()
+                segment.content_bytes += sum(blob.size_bytes for blob in taken.values())
         return range(first, first + len(events))
 
     def _place(
@@ -148,7 +151,8 @@ class Inlet:
         if old is None:
             files.open = self._create(files.next_seq(state), boot_id, files.last_cursor())
             return files.open
-        if not old.bad and old.boot_id == boot_id and old.end < self._segment_bytes:
+        full = old.end >= self._segment_bytes or old.content_bytes >= self._content_bytes
+        if not old.bad and old.boot_id == boot_id and not full:
             return old
         if old.is_empty:
             files.open = None

@@ -125,6 +125,7 @@ class Outlet:
         What it returns is durable. Gaps are named, with the damaged bytes that explain them.
         """
         with self._files.locked() as state:
+            after = max(after, state.acked)  # another shipper may have acked and moved them
             pieces = list(self._pieces(after))
             epoch = state.epoch
         records: list[Record] = []

@@ -32,6 +32,10 @@ FORMAT_NAME = "format.json"
 UPGRADES: dict[int, Callable[[Path], None]] = {}
 #: How long a look at the disk's room and the spool's size holds.
 LOOK_EVERY_S = 5.0
+#: A segment is sealed when its records brought so many segments' bytes of content, or a share of
+#: the whole spool: drop-oldest removes whole segments, and never the newest.
+CONTENT_SEGMENTS = 16
+CONTENT_SHARE = 8
 _NO_STREAM = re.compile(r"[^a-z0-9_]")
 
 
@@ -107,6 +111,7 @@ class Spool:
         stream: str,
         *,
         expected_epoch: str,
+        expected_dropped: tuple[tuple[int, int], ...] | None = None,
         generation: str,
         offer_acked: bool,
         leave_out: Callable[[Record], bool] = _none,
@@ -116,6 +121,7 @@ class Spool:
             self._files(stream),
             device=self.device,
             expected_epoch=expected_epoch,
+            expected_dropped=expected_dropped,
             generation=generation,
             segment_bytes=self._settings.segment_bytes,
             offer_acked=offer_acked,
@@ -239,6 +245,10 @@ class Spool:
                     self._files(stream),
                     device=self.device,
                     segment_bytes=self._settings.segment_bytes,
+                    content_bytes=min(
+                        CONTENT_SEGMENTS * self._settings.segment_bytes,
+                        self._settings.max_bytes // CONTENT_SHARE,
+                    ),
                     clock=self._clock,
                     reserved=_ships_first(stream),
                     check_room=self._check_room,

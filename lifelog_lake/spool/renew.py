@@ -8,6 +8,7 @@ clone, or the lake went back. The new epoch is built beside the old one; the rep
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from lifelog_lake.spool.files import StreamFiles
 from lifelog_lake.spool.inlet import header_payload
 from lifelog_lake.spool.outlet import Record
 from lifelog_lake.spool.segment import Line, OpenSegment, frame, open_name, scan
-from lifelog_lake.spool.state import StreamState
+from lifelog_lake.spool.state import NAME, StreamState, parse_state
 
 CHUNK_ROWS = 1000
 
@@ -30,6 +31,7 @@ def renew(
     *,
     device: str,
     expected_epoch: str,
+    expected_dropped: tuple[tuple[int, int], ...] | None = None,
     generation: str,
     segment_bytes: int,
     offer_acked: bool,
@@ -39,19 +41,48 @@ def renew(
 
     ``offer_acked`` puts the kept acked records before them. The shipper compares each row's id
     with the lake's, so a row that is there already isn't doubled. Does nothing if the current
-    epoch isn't ``expected_epoch`` any more: another shipper was quicker.
+    epoch isn't ``expected_epoch`` any more (another shipper was quicker), or if more was dropped
+    than ``expected_dropped`` names: the caller records that first. A failed attempt leaves nothing.
     """
     with files.locked() as state:
-        if state.epoch != expected_epoch:
+        if state.epoch != expected_epoch or expected_dropped not in (None, state.dropped):
             return state
-        cursor = files.last_cursor()
         epoch = new_id()
         building = files.directory / f".tmp-{epoch}"
-        fsio.make_dirs(building / blobs.DIRECTORY, at="renew")
-        header = header_payload(files.name, device, epoch, "", cursor)
-        segment = OpenSegment.create(building / open_name(0), 0, header)
+        try:
+            header = header_payload(files.name, device, epoch, "", files.last_cursor())
+            kept = _kept(files, state, offer_acked, leave_out)
+            rows = _build(building, header, files.epoch_dir, kept, segment_bytes)
+            fsio.rename(building, files.directory / epoch, at="renew")
+            fsio.sync_dir(files.directory, at="renew")
+            renewed = StreamState(
+                epoch=epoch, check_ids_to=rows - 1, generation=generation, acked_at=state.acked_at
+            )
+            files.write_state(renewed, at="renew")
+        except Exception:
+            shutil.rmtree(building, ignore_errors=True)
+            if parse_state(files.directory / NAME).epoch != epoch:  # its replacement may have gone
+                shutil.rmtree(files.directory / epoch, ignore_errors=True)  # through all the same
+            raise
         old_dir = files.epoch_dir
-        for chunk in _chunks(_kept(files, state, offer_acked, leave_out)):
+        if files.open is not None:
+            files.open.close()
+            files.open = None
+        _remove(old_dir)
+        if offer_acked and files.acked_dir.is_dir():
+            for directory in files.acked_dir.iterdir():
+                _remove(directory)
+    return renewed
+
+
+def _build(
+    building: Path, header: bytes, old_dir: Path, records: Iterator[Record], segment_bytes: int
+) -> int:
+    """Write the records of a new epoch with their content; durable on return. Their number."""
+    fsio.make_dirs(building / blobs.DIRECTORY, at="renew")
+    segment = OpenSegment.create(building / open_name(0), 0, header)
+    try:
+        for chunk in _chunks(records):
             if segment.end >= segment_bytes:
                 following = segment.next_seq
                 segment.seal()
@@ -65,24 +96,11 @@ def renew(
             room = sum(map(len, lines))
             segment.reserve(room)
             segment.write(b"".join(lines))
-        rows = segment.next_seq
+    finally:
         segment.close()
-        fsio.sync_dir(building / blobs.DIRECTORY, at="renew")
-        fsio.sync_dir(building, at="renew")
-        fsio.rename(building, files.directory / epoch, at="renew")
-        fsio.sync_dir(files.directory, at="renew")
-        renewed = StreamState(
-            epoch=epoch, check_ids_to=rows - 1, generation=generation, acked_at=state.acked_at
-        )
-        files.write_state(renewed, at="renew")
-        if files.open is not None:
-            files.open.close()
-            files.open = None
-        _remove(old_dir)
-        if offer_acked and files.acked_dir.is_dir():
-            for directory in files.acked_dir.iterdir():
-                _remove(directory)
-    return renewed
+    fsio.sync_dir(building / blobs.DIRECTORY, at="renew")
+    fsio.sync_dir(building, at="renew")
+    return segment.next_seq
 
 
 def _kept(

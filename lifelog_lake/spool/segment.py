@@ -140,7 +140,8 @@ def lines_in(data: bytes, damage: Damage) -> int:
 class OpenSegment:
     """The segment that is appended to. Every call is made under the stream's lock.
 
-    ``end`` is where the next line goes, ``next_seq`` what the next record gets.
+    ``end`` is where the next line goes, ``next_seq`` what the next record gets, ``content_bytes``
+    the size of the blobs that its records brought.
     """
 
     def __init__(self, path: Path, fd: int, *, end: int, size: int, next_seq: int) -> None:
@@ -151,6 +152,7 @@ class OpenSegment:
         self.size = size
         self.next_seq = next_seq
         self.inode = os.fstat(fd).st_ino
+        self.content_bytes = 0
         self.boot_id = ""
         self.cursor: bytes | None = None
         self.bad = False

@@ -116,6 +116,20 @@ def test_drop_oldest_goes_on_and_records_what_went(tmp_path: Path) -> None:
     assert not list(home.spool.glob("screen/*/blobs/*"))
 
 
+def test_drop_oldest_makes_room_where_content_is_all_the_weight(tmp_path: Path) -> None:
+    """A row of a frame has hundreds of bytes, its content hundreds of thousands."""
+    home = make_home(tmp_path / "home", spool={"max_bytes": 2**20, "on_full": "drop-oldest"})
+    for n in range(40):  # a new spool looks at once, as after some seconds
+        Spool.of(home).append([frame(n, bytes([n]) * 100_000)])
+    ship(home)
+    [*dropped] = lifecycle(home, "dropped")
+    assert dropped
+    kept = rows(home, "screen")
+    assert kept["seq"].max() == 39
+    assert kept.height >= 5
+    verified(home)
+
+
 def test_drop_oldest_never_takes_a_stream_with_reserved_room(tmp_path: Path) -> None:
     settings: dict[str, object] = {
         "max_bytes": 4 * MIB, "segment_bytes": 4096, "on_full": "drop-oldest",
