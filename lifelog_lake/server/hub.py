@@ -7,6 +7,7 @@ no file elsewhere can switch the login off.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any, ClassVar
 
 import orjson
@@ -106,7 +107,10 @@ def config_of(home: Home, port: int) -> Config:
         "jupyter_server_proxy": False,
     }
     config.Application.logging_config = LOGGING_CONFIG
+    app.extra_template_paths = [str(Path(__file__).with_name("jupyter_templates"))]
     config.PasswordIdentityProvider.logout_handler_class = Logout
+    # A password is set in config.toml; one that the login page wrote elsewhere would be a second.
+    config.PasswordIdentityProvider.allow_password_change = False
     config.IdentityProvider.cookie_options = {"samesite": "Lax"}
     config.IdentityProvider.token = "" if settings.password_hash else read_token(home.path)
     if settings.password_hash:

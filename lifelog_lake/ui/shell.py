@@ -22,9 +22,12 @@ class Shell(anywidget.AnyWidget):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self._answers = 0
         self.on_msg(self._on_message)
 
     def _on_message(self, widget: object, content: object, buffers: object) -> None:
         del widget, buffers
         if content == {"ask": "status"}:
-            self.status = read_status().sent()
+            # Never equal to the last: only a change reaches the browser, which counts answers.
+            self._answers += 1
+            self.status = {**read_status().sent(), "answer": self._answers}

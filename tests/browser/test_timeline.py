@@ -257,6 +257,24 @@ def test_a_lost_login_and_an_unreachable_lake_are_said(
     page.wait_for_url(re.compile(r"/login\?next="))
 
 
+def test_a_tab_that_was_logged_out_begins_anew_after_the_login(
+    full_hub: Hub, visit: Opener, seen: Seen
+) -> None:
+    seen.expected = ["Failed to load resource", "WebSocket", "Cannot send"]
+    page = visit(full_hub)
+    expect(page.locator(TILES).first).to_be_visible()
+    page.evaluate("window.before = true")
+    other = page.context.new_page()
+    other.goto(f"{full_hub.url}logout")
+    page.locator('[data-range="15m"]').click()
+    expect(page.get_by_role("heading")).to_have_text("You are logged out.")
+    other.goto(full_hub.entrance)
+    other.close()
+    page.bring_to_front()
+    page.wait_for_function("window.before === undefined", timeout=60_000)
+    expect(page.locator(".ll-lane svg .role-axis text").first).to_be_visible(timeout=60_000)
+
+
 def test_a_picture_that_is_gone_is_said(full_hub: Hub, visit: Opener, seen: Seen) -> None:
     seen.expected = ["Failed to load resource"]
     page = visit(full_hub)
@@ -325,4 +343,5 @@ def test_jupyterlab_opens_on_the_same_login(full_hub: Hub, visit: Opener, seen: 
     page.wait_for_selector("#jp-main-dock-panel", timeout=90_000)
     expect(page.locator(".jp-Launcher, .jp-NotebookPanel").first).to_be_visible()
     page.wait_for_timeout(2000)
+    expect(page.get_by_text("Jupyter news")).to_have_count(0)  # it would ask another host
     assert not seen.foreign

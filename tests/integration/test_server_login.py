@@ -222,6 +222,18 @@ def test_logging_out_closes_the_websockets_that_the_login_opened(hub: Hub) -> No
     assert code == websocket.ABNF.OPCODE_CLOSE
 
 
+def test_the_login_page_says_where_the_token_is_and_sets_no_password(hub: Hub) -> None:
+    stranger = requests.Session()
+    page = stranger.get(f"{hub.url}login", timeout=30)
+    assert "lifelog up" in page.text
+    assert "jupyter server list" not in page.text
+    assert "new_password" not in page.text
+    form = {"password": hub.token, "new_password": "mine", "_xsrf": stranger.cookies["_xsrf"]}
+    assert stranger.post(f"{hub.url}login", data=form, timeout=30).ok
+    assert not list((hub.home.path / "jupyter").glob("*.json"))
+    assert hub.client().get(f"{hub.url}api/me", timeout=30).status_code == 200
+
+
 def test_no_page_holds_the_token(hub: Hub) -> None:
     """A script that sends it would log in again by itself, after a logout in another tab."""
     person = hub.person()

@@ -68,7 +68,7 @@ async function ask(path, query = {}, signal = undefined) {
     response = await fetch(url, { signal, credentials: "same-origin" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw { message: "The server can't be reached.", hint: "Is lifelog up still running? Trying again by itself.", again: true };
+    throw { message: "The server can't be reached.", hint: "Is lifelog up still running? Trying again by itself.", again: true, gone: true };
   }
   if (response.status === 403) {
     throw { message: "You are logged out.", hint: "Log in to go on.", login: true };

@@ -1,6 +1,7 @@
 // The header: name, tabs, what is recorded, the way to the notebooks and out.
 
 const STATUS_EVERY_MS = 10000;
+const MOST_UNANSWERED = 3;
 
 function pageOfAddress(pages) {
   const match = location.pathname.match(/\/lifelog\/([a-z]+)$/);
@@ -39,17 +40,28 @@ function render({ model, el }) {
   window.addEventListener("popstate", onBack);
 
   const status = h("div", { class: "ll-status", role: "status" });
+  let unanswered = 0;
   function showStatus() {
-    const { state, summary, detail, lake } = model.get("status");
+    const { state, summary, detail, lake } = unanswered > MOST_UNANSWERED
+      ? { state: "off", summary: "Not connected", detail: "Load the page again." }
+      : model.get("status");
     status.replaceChildren(...(summary ? [
       h("span", { class: "ll-dot", "data-state": state, "aria-hidden": "true" }),
       h("span", { class: "ll-summary", title: plain(detail) || null }, h("bdi", {}, plain(summary))),
       lake ? h("span", { class: "ll-lake", title: `The lake: ${plain(lake)}` }, h("bdi", {}, plain(lake))) : null,
     ].filter(Boolean) : []));
   }
-  model.on("change:status", showStatus);
-  const timer = setInterval(() => model.send({ ask: "status" }), STATUS_EVERY_MS);
-  model.send({ ask: "status" });
+  function onStatus() {
+    unanswered = 0;
+    showStatus();
+  }
+  function ask() {
+    unanswered += 1;
+    showStatus();
+    model.send({ ask: "status" });
+  }
+  model.on("change:status", onStatus);
+  const timer = setInterval(ask, STATUS_EVERY_MS);
 
   root.append(
     h("div", { class: "ll-brand" }, "Lifelog"),
@@ -60,7 +72,7 @@ function render({ model, el }) {
       h("a", { href: `${baseUrl()}logout` }, "Log out")),
   );
   el.append(root);
-  showStatus();
+  ask();
   const first = pageOfAddress(pages);
   if (first) go(first, false);
   else showTabs();
@@ -68,7 +80,7 @@ function render({ model, el }) {
   return () => {
     clearInterval(timer);
     window.removeEventListener("popstate", onBack);
-    model.off("change:status", showStatus);
+    model.off("change:status", onStatus);
   };
 }
 

@@ -287,13 +287,15 @@ function render({ model, el }) {
     if (shown === null) { message.dataset.state = "loading"; say(); draw(); }
     const scrolled = shown?.total && grid.getBoundingClientRect().top < -rowHeight;
     try {
-      if (keep && scrolled) {
+      if (keep && scrolled && !failed) {
         const { frames: [newest] } = await frames.load(0, 1);
         if (mine === generation) fresh.hidden = newest === undefined || newest.id === shown.at(0)?.id;
         return;
       }
       const answer = await frames.need(0);
       if (mine !== generation || open >= 0) return;
+      // The lane and the header hang on a kernel that didn't outlive the login, or the server.
+      if (failed?.login || failed?.gone) { location.reload(); return; }
       shown?.stop.abort();
       shown = frames;
       failed = null;
