@@ -16,13 +16,14 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+import structlog
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Schema, Transaction
 from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction
 
 from lifelog_lake import fsio
 from lifelog_lake.errors import CommitConflict, LakeDamaged
-from lifelog_lake.lake import datafile
+from lifelog_lake.lake import checkpoint, datafile
 from lifelog_lake.lake.schema import PARTITION, STATISTICS, arrow_schema, day_text, missing_columns
 
 _NO_HOOK = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
@@ -117,6 +118,7 @@ class StreamTable:
         self.root = root
         self.stream = stream
         self._synced = -1
+        self._checkpointed = -1
         self._ready = False
         self._unsyncable: set[Path] = set()
 
@@ -128,10 +130,11 @@ class StreamTable:
         """The newest version, with every column that this version of the program writes."""
         if not self._ready:
             self._set_torn_aside()
+            checkpoint.set_torn_aside(self.root)
             self._create_if_missing()
         handle = DeltaTable(self.root)
         if not self._ready or handle.version() < self._synced:  # new here, or a copy put back
-            self._synced = max(self._oldest_entry(handle.version()) - 1, -1)
+            self._synced = self._checkpointed = checkpoint.newest(self.root)
             self._sync_log(handle.version())
             self._ready = True
         table_schema = pa.schema(handle.schema().to_arrow())
@@ -140,6 +143,20 @@ class StreamTable:
             handle = DeltaTable(self.root)
             self._sync_log(handle.version())
         return Snapshot(self, handle)
+
+    def checkpoint_if_due(self) -> None:
+        """Write a checkpoint if enough versions have gone by; called after an ack.
+
+        A failure is logged and tried again after the next commit: nothing depends on it.
+        """
+        if self._synced - self._checkpointed < checkpoint.EVERY:
+            return
+        try:
+            self._checkpointed = checkpoint.make(self.root)
+        except (DeltaError, OSError) as error:
+            structlog.get_logger().warning(
+                "checkpoint_failed", stream=self.stream, error=type(error).__name__
+            )
 
     def has_commit(
         self, base: int, app_id: str, last_seq: int, files: list[datafile.DataFile]
@@ -188,11 +205,6 @@ class StreamTable:
         fsio.write_atomic(entry, entry.read_bytes(), at="commit")
         self._unsyncable.discard(entry)
         return None
-
-    def _oldest_entry(self, newest: int) -> int:
-        """The first version after the last checkpoint: what lies before needs no log entry."""
-        checkpoints = (self.root / "_delta_log").glob("*.checkpoint*.parquet")
-        return max([int(path.name[:20]) + 1 for path in checkpoints], default=0) if newest else 0
 
     def _create_if_missing(self) -> None:
         fsio.make_dirs(self.root / "_delta_log", at="table", root=self.root.parents[1])

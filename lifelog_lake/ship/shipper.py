@@ -149,6 +149,7 @@ class Shipper:
                 continue
             conflicts = 0
             outlet.ack(batch.epoch, batch.last, generation)
+            table.checkpoint_if_due()
             if progress is not None:
                 progress(done)
 

@@ -17,7 +17,7 @@ from deltalake import DeltaTable
 from lifelog_lake.clock import SystemClock
 from lifelog_lake.events import BlobSource, Event, new_event
 from lifelog_lake.home import Home, open_home
-from lifelog_lake.lake import init_lake, parse_url
+from lifelog_lake.lake import checkpoint, init_lake, parse_url
 from lifelog_lake.lake.verify import verify
 from lifelog_lake.ship import Shipper
 from lifelog_lake.spool import Spool
@@ -29,6 +29,8 @@ min_free_bytes = 0
 [ship]
 batch_rows = 7
 """
+#: So that the sweeps pass checkpoints too.
+checkpoint.EVERY = 4
 STREAMS = ("window", "screen", "journal")
 
 
