@@ -48,6 +48,8 @@ its seq is the segment's first.
 ``C`` end of a batch: wall clock and boot clock at the append (µs), and the source's cursor if it
 was given; its seq is the batch's last.
 
+A reader passes over types it doesn't know, so that a later version may add one.
+
 ``state.json`` is one JSON object; its ``crc`` is the CRC-32 (8 hexadecimal digits) of the object
 without it, written without blanks, the keys in their order.
 

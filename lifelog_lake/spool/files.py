@@ -104,7 +104,7 @@ class StreamFiles:
             return None
         cursor = None
         for item in scan(names[-1].path.read_bytes()):
-            if isinstance(item, Line) and item.kind != b"R":
+            if isinstance(item, Line) and item.kind in (b"H", b"C"):
                 cursor = _cursor_of(item) or cursor
         return cursor
 
@@ -219,14 +219,12 @@ def _segments_in(directory: Path) -> list[SegmentName]:
 
 
 def _learn(segment: OpenSegment, line: Line) -> None:
-    if line.kind == b"R":
+    if line.kind in (b"R", b"C"):  # a batch's end says which seqs it gave, even if damaged
         segment.next_seq = max(segment.next_seq, line.seq + 1)
-        return
-    segment.cursor = _cursor_of(line) or segment.cursor
+    if line.kind in (b"H", b"C"):
+        segment.cursor = _cursor_of(line) or segment.cursor
     if line.kind == b"H":
         segment.boot_id = orjson.loads(line.payload)["boot_id"]
-    else:  # a batch's end says which seqs it gave, even if their lines are damaged
-        segment.next_seq = max(segment.next_seq, line.seq + 1)
 
 
 def _cursor_of(line: Line) -> bytes | None:

@@ -24,7 +24,6 @@ STEP_MOST_BYTES = 1024 * 1024
 #: crc, length, seq, type and the blanks between them.
 PREFIX_BYTES = 37
 CRC_BYTES = 9  # with its blank
-KINDS = (b"R", b"C", b"H")
 _SEALED = re.compile(r"(\d{20})-(\d{20})\.seg")
 _OPEN = re.compile(r"(\d{20})\.open")
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -95,7 +94,7 @@ def parse(data: bytes, start: int) -> Line | None:
     except ValueError:
         return None
     kind = data[payload - 2 : payload - 1]
-    if kind not in KINDS or not payload <= end < len(data):
+    if not kind.isupper() or not payload <= end < len(data):
         return None
     # Compared as text: what isn't just as `frame` writes it is damage. Then the rest is right too.
     if data[start:checked] != b"%08x " % zlib.crc32(data[checked:end]):

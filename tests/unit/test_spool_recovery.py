@@ -13,6 +13,7 @@ from lifelog_lake import fsio
 from lifelog_lake.errors import SpoolError
 from lifelog_lake.ship import Shipper
 from lifelog_lake.spool import Spool, check
+from lifelog_lake.spool.segment import frame
 from tests.helpers import ids, make_home, pending, ship, verified, window
 
 
@@ -60,6 +61,25 @@ def test_an_epoch_that_a_crash_left_beside_the_current_one_is_kept_aside(tmp_pat
     assert not (directory / orphan).exists()
     assert (directory / "quarantine" / f"epoch-{orphan}").is_dir()
     assert any("quarantine" in finding for finding in check(home.path).findings)
+
+
+def test_a_line_of_a_type_from_a_later_version_is_passed_over(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "home")
+    spool = Spool.of(home)
+    events = [window(n) for n in range(4)]
+    spool.append(events[:2])
+    (opened,) = (home.spool / "window").glob("*/*.open")
+    content = opened.read_bytes()
+    size = len(content.rstrip(b"\0"))
+    later = frame(b"X", 7, b"not even JSON")
+    opened.write_bytes(content[:size] + later + content[size + len(later) :])
+
+    again = Spool.of(home)
+    again.append(events[2:])
+    assert [record.seq for record in pending(again, "window")] == [0, 1, 2, 3]
+    assert check(home.path).findings == ()
+    ship(home)
+    assert ids(home, "window") == sorted(event.id for event in events)
 
 
 class FailOnce:
