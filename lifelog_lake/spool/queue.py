@@ -32,6 +32,8 @@ FORMAT_NAME = "format.json"
 UPGRADES: dict[int, Callable[[Path], None]] = {}
 #: How long a look at the disk's room and the spool's size holds.
 LOOK_EVERY_S = 5.0
+#: … and at least so many times as long as it took: a backlog has many files to count.
+LOOK_SHARE = 100.0
 #: A segment is sealed when its records brought so many segments' bytes of content, or a share of
 #: the whole spool: drop-oldest removes whole segments, and never the newest.
 CONTENT_SEGMENTS = 16
@@ -55,7 +57,7 @@ class Spool:
         self._streams: dict[str, StreamFiles] = {}
         self._inlets: dict[str, Inlet] = {}
         self._outlets: dict[str, Outlet] = {}
-        self._looked_at_s = float("-inf")
+        self._look_at_s = float("-inf")
         self._full: SpoolFull | None = None
         fsio.make_dirs(root, at="spool")
         check_format(root)
@@ -161,9 +163,10 @@ class Spool:
     def _check_room(self) -> None:
         """Raise :class:`SpoolFull` if captured streams have used up their room."""
         now_s = time.monotonic()
-        if now_s - self._looked_at_s >= LOOK_EVERY_S or self._full is not None:
-            self._looked_at_s = now_s
+        if now_s >= self._look_at_s or self._full is not None:
             self._full = self._look()
+            cost_s = time.monotonic() - now_s
+            self._look_at_s = now_s + max(LOOK_EVERY_S, LOOK_SHARE * cost_s)
         if self._full is not None:
             raise self._full
 

@@ -40,6 +40,7 @@ MIB = 2**20
 def looks_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """The product looks every few seconds; a test doesn't wait for them."""
     monkeypatch.setattr(queue, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(queue, "LOOK_SHARE", 0.0)
 
 
 def large(n: int, size: int = 100_000) -> Event:
