@@ -18,23 +18,25 @@ import structlog
 from lifelog_lake import fsio
 from tests.crash import workload
 from tests.crash.disk import WAYS, ForgetfulDisk
-from tests.crash.sweep import out_of_process, place, run
+from tests.crash.sweep import Point, chosen, out_of_process, place, run
 
 
 class Photographer(ForgetfulDisk):
     """Writes the trees and the ledger down at the points with the given numbers."""
 
-    def __init__(self, root: Path, stash: Path, images: Path, numbers: set[int]) -> None:
+    def __init__(self, root: Path, stash: Path, images: Path, points: set[Point]) -> None:
         super().__init__(root, stash)
         self._ledger = root.parent / "ledger"
         self._images = images
-        self._numbers = numbers
+        self._points = points
+        self._seen: Counter[str] = Counter()
 
     def after(self, op: fsio.Op) -> None:
         super().after(op)
-        number = len(self.names) - 1
-        if number in self._numbers:
-            image = self._images / str(number)
+        point = (op.name, self._seen[op.name])
+        self._seen[op.name] += 1
+        if point in self._points:
+            image = self._images / f"{point[0]}-{point[1]}"
             image.mkdir()
             shutil.copy(self._ledger, image / "ledger")
             for way in WAYS:
@@ -55,27 +57,24 @@ def main(directory: Path) -> None:
 
     run(prepare)
     names = follow(base, directory, set())
-    first = {name: number for number, name in reversed(list(enumerate(names)))}
-    last = {name: number for number, name in enumerate(names)}
-    numbers = {*first.values(), *last.values()}
     print(orjson.dumps({"points": Counter(names)}).decode(), flush=True)
-    follow(base, directory, numbers)
-    for number in sorted(numbers):
+    follow(base, directory, set(chosen(names, "plain")))
+    for image in sorted(images.iterdir()):
         for way in WAYS:
-            found = restart(base, directory, images / str(number), way)
-            line = {"point": names[number], "way": way, "problems": found}
+            found = restart(directory, image, way)
+            line = {"point": image.name.rsplit("-", 1)[0], "way": way, "problems": found}
             print(orjson.dumps(line).decode(), flush=True)
 
 
-def follow(base: Path, directory: Path, numbers: set[int]) -> list[str]:
+def follow(base: Path, directory: Path, points: set[Point]) -> list[str]:
     """Run the work once on a forgetful disk; the names of its points."""
     root = place(base, directory)
     out = directory / "points.json"
-    stash = directory / "stash" / str(len(numbers))
+    stash = directory / "stash" / str(len(points))
     stash.mkdir()
 
     def followed() -> None:
-        disk = Photographer(root / "disk", stash, directory / "images", numbers)
+        disk = Photographer(root / "disk", stash, directory / "images", points)
         fsio.install_hook(disk)
         workload.work(root / "disk", root / "ledger")
         out.write_bytes(orjson.dumps(disk.names))
@@ -85,7 +84,7 @@ def follow(base: Path, directory: Path, numbers: set[int]) -> list[str]:
     return names
 
 
-def restart(base: Path, directory: Path, image: Path, way: str) -> list[str]:
+def restart(directory: Path, image: Path, way: str) -> list[str]:
     """Start again from a tree and say what is wrong."""
     root = directory / "run"
     shutil.rmtree(root)

@@ -27,6 +27,8 @@ from lifelog_lake.lake import parse_url
 from tests.crash import workload
 
 T = TypeVar("T")
+#: A fault point: its name, and how often it was passed before.
+Point = tuple[str, int]
 
 
 class Recorder:
@@ -42,17 +44,17 @@ class Recorder:
         self.names.append(op.name)
 
 
-class Killer(Recorder):
-    """Kills the process at the fault point with one number."""
+class Killer:
+    """Kills the process at the n-th time (from 0) that it passes a fault point."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self._number = number
+    def __init__(self, point: Point) -> None:
+        self._point = point
+        self._seen: Counter[str] = Counter()
 
     def before(self, op: fsio.Op) -> None:
-        super().before(op)
-        if len(self.names) > self._number:
+        if (op.name, self._seen[op.name]) == self._point:
             os.kill(os.getpid(), signal.SIGKILL)
+        self._seen[op.name] += 1
 
     after = before
 
@@ -81,11 +83,16 @@ def run(action: Callable[[], None]) -> None:
         raise RuntimeError("a run that wasn't killed failed; its traceback is above")
 
 
-def chosen(names: list[str], path: str) -> list[int]:
-    """Which points to kill at: each name where it comes first, and on the plain path last too."""
-    first = {name: number for number, name in reversed(list(enumerate(names)))}
-    last = {name: number for number, name in enumerate(names)} if path == "plain" else {}
-    return sorted({*first.values(), *last.values()})
+def chosen(names: list[str], path: str) -> list[Point]:
+    """Which points to kill at: each where it comes first, and on the plain path last too.
+
+    By name and count, not by place in the list: two runs aren't alike to the last operation.
+    """
+    counts = Counter(names)
+    points = [(name, 0) for name in counts]
+    if path == "plain":
+        points += [(name, number - 1) for name, number in counts.items() if number > 1]
+    return points
 
 
 def sweep(path: str, directory: Path) -> None:
@@ -102,14 +109,14 @@ def sweep(path: str, directory: Path) -> None:
     run(prepare)
     names = record(base, directory)
     print(orjson.dumps({"points": Counter(names)}).decode(), flush=True)
-    for number in chosen(names, path):
+    for point in chosen(names, path):
         started = time.monotonic()
-        found, code = one(path, base, directory, number)
+        found, code = one(path, base, directory, point)
         print(
             orjson.dumps(
                 {
-                    "point": names[number],
-                    "number": number,
+                    "point": point[0],
+                    "number": point[1],
                     "exit": code,
                     "problems": found,
                     "seconds": round(time.monotonic() - started, 2),
@@ -145,14 +152,14 @@ def record(base: Path, directory: Path) -> list[str]:
     return names
 
 
-def one(path: str, base: Path, directory: Path, number: int) -> tuple[list[str], int]:
+def one(path: str, base: Path, directory: Path, point: Point) -> tuple[list[str], int]:
     """Kill once, restart, and say what is wrong."""
     root = place(base, directory)
     ledger = root / "ledger"
     before = workload.acknowledged(ledger)
 
     def killed() -> None:
-        fsio.install_hook(Killer(number))
+        fsio.install_hook(Killer(point))
         workload.work(root, ledger)
 
     pids = [fork(killed)]

@@ -32,7 +32,8 @@ def test_a_kill_at_any_point_loses_and_doubles_nothing(path: str, tmp_path: Path
         assert len(names) >= LEAST_IN_A_STAGE, f"{stage} has only the fault points {names}"
     assert {kill["point"] for kill in kills} == set(points["points"]), "a point was left out"
     for kill in kills:
-        if path != "two-shippers":  # there the other one may leave too little to ship
+        # The other shipper may leave too little to ship, and a last time may come once less.
+        if path != "two-shippers" and kill["number"] == 0:
             assert kill["exit"] == -signal.SIGKILL, f"{kill['point']} was never reached"
         assert kill["problems"] == [], f"killed at {kill['point']}:\n{done.stderr[-4000:]}"
     assert sum(kill["exit"] == -signal.SIGKILL for kill in kills) > len(kills) / 2
