@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +39,13 @@ def pulse_says(device: Device, state: str) -> bool:
     return any(item["collector"] == "ticker" and item["state"] == state for item in streams)
 
 
+def fill(path: Path) -> None:
+    """Write until the disk refuses."""
+    with path.open("wb", buffering=0) as file:
+        while True:
+            file.write(b"\1" * 4096)
+
+
 def test_a_full_disk_is_said_in_the_pulse_and_capture_goes_on_when_there_is_room(
     small: Device,
 ) -> None:
@@ -50,9 +58,8 @@ def test_a_full_disk_is_said_in_the_pulse_and_capture_goes_on_when_there_is_room
     supervisor = small.supervise(timing=QUICK)
     wait_for(lambda: pulse_says(small, "running"), "a running pulse")
     filler = small.path / "spool" / "filler"
-    with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
-        while True:
-            file.write(b"\1" * 4096)
+    with pytest.raises(OSError, match="No space"):
+        fill(filler)
     small.told("full", "ticker")
     wait_for(lambda: pulse_says(small, "full"), "a pulse that says it, on a full disk")
     kept = len(small.rows("sensor"))
