@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
@@ -31,6 +31,7 @@ from lifelog_lake.lake.logcheck import (
 )
 from lifelog_lake.lake.schema import PARTITION
 from lifelog_lake.lake.target import LocalTarget, parse_url
+from lifelog_lake.spans import Span, spans
 
 #: Lifecycle kinds whose range of seqs need not be in the table.
 ACCOUNTED = frozenset({"present", "dropped", "quarantined", "lost", "renumbered", "done"})
@@ -39,7 +40,6 @@ GONE = frozenset({"dropped", "quarantined", "lost", "blob-lost", "blob-quarantin
 _HASHED_NAME = re.compile(r"([0-9a-f]{64})\.parquet")
 
 Key = tuple[str, str, str]  # device, stream, epoch
-Span = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +165,7 @@ class _Verification:
         groups = rows.group_by(["device", "epoch"]).aggregate([("seq", "list")])
         for group in groups.to_pylist():
             key = (group["device"], stream, group["epoch"])
-            self._spans[key] += _spans(group["seq_list"])
+            self._spans[key] += spans(group["seq_list"])
 
     def _collect_accounted(self, rows: pa.Table) -> None:
         for row in rows.select(
@@ -252,22 +252,9 @@ _RESTORE = "Restore it from a backup; the device's kept segments may still have 
 _REPORT = "Please report this: it should be impossible."
 
 
-def _spans(seqs: Iterable[int]) -> Iterator[Span]:
-    """Seqs as inclusive ranges; one that comes twice makes two that overlap."""
-    first = last = None
-    for seq in sorted(seqs):
-        if first is not None and last is not None and seq != last + 1:
-            yield first, last
-            first = None
-        first = seq if first is None else first
-        last = seq
-    if first is not None and last is not None:
-        yield first, last
-
-
-def _overlaps(spans: list[Span]) -> Iterator[Span]:
+def _overlaps(rows: list[Span]) -> Iterator[Span]:
     end = -1
-    for first, last in spans:
+    for first, last in rows:
         if first <= end:
             yield first, min(last, end)
         end = max(end, last)

@@ -5,12 +5,13 @@ The id of a note is made of what it says, so a repeated note after a crash is th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import structlog
 
 from lifelog_lake.clock import Clock
 from lifelog_lake.events import Event, new_event, pulled_id
+from lifelog_lake.spans import spans
 from lifelog_lake.spool import Batch, Spool
 
 REASONS = {
@@ -114,16 +115,3 @@ class Notes:
                 "reason": reason or REASONS[kind],
             },
         )
-
-
-def spans(seqs: Iterable[int]) -> Iterator[tuple[int, int]]:
-    """Ascending or unordered seqs as inclusive ranges."""
-    first = last = None
-    for seq in sorted(seqs):
-        if last is not None and first is not None and seq != last + 1:
-            yield first, last
-            first = None
-        first = seq if first is None else first
-        last = seq
-    if first is not None and last is not None:
-        yield first, last
