@@ -59,7 +59,7 @@ def renew(
                 epoch=epoch, check_ids_to=rows - 1, generation=generation, acked_at=state.acked_at
             )
             files.write_state(renewed, at="renew")
-        except Exception:
+        except Exception:  # whatever it was: what was built goes, and the caller is told
             shutil.rmtree(building, ignore_errors=True)
             if parse_state(files.directory / NAME).epoch != epoch:  # its replacement may have gone
                 shutil.rmtree(files.directory / epoch, ignore_errors=True)  # through all the same
