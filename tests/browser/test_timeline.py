@@ -174,6 +174,22 @@ def test_a_frame_opens_large_and_keys_walk(full_hub: Hub, visit: Opener) -> None
     expect(dialog).to_be_hidden()
 
 
+def test_a_key_right_after_closing_a_frame_is_not_taken_back(full_hub: Hub, visit: Opener) -> None:
+    page = visit(full_hub)
+    expect(page.locator(TILES)).to_have_count(12)
+    page.locator('[data-index="1"]').click()
+    expect(page.locator("dialog")).to_be_visible()
+    page.evaluate(  # in one task, so that the dialog's own close event comes after the key
+        """() => {
+            document.querySelector("dialog .ll-dialog-buttons button:last-child").click();
+            document.activeElement.dispatchEvent(
+                new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true, cancelable: true }));
+            return new Promise((done) => setTimeout(done, 500));
+        }"""
+    )
+    expect(page.locator('[data-index="2"]')).to_be_focused()
+
+
 def test_text_from_data_is_text(full_hub: Hub, visit: Opener) -> None:
     page = visit(full_hub)
     expect(page.locator(TILES)).to_have_count(12)

@@ -85,20 +85,26 @@ function render({ model, el }) {
       else return;
       event.preventDefault();
     },
-    onclick: (event) => { if (event.target === dialog || event.target === stage) dialog.close(); },
-    onclose: () => {
-      const index = open;
-      open = -1;
-      large.removeAttribute("src");
-      focusTile(index);
-      start(true);
-    },
+    onclick: (event) => { if (event.target === dialog || event.target === stage) hideLarge(); },
+    oncancel: (event) => { event.preventDefault(); hideLarge(); },
+    onclose: () => hideLarge(),
   });
   const stage = h("div", { class: "ll-stage" }, large, broken);
   dialog.append(stage, h("div", { class: "ll-dialog-foot" }, caption,
     h("div", { class: "ll-dialog-buttons" }, toEarlier, toLater, original,
-      h("button", { type: "button", class: "ll-button", onclick: () => dialog.close() }, "Close"))));
+      h("button", { type: "button", class: "ll-button", onclick: () => hideLarge() }, "Close"))));
   root.append(dialog);
+
+  /** Close at once: the dialog's own close event comes later, and would take back a focus that has moved on. */
+  function hideLarge() {
+    if (open < 0) return;
+    const index = open;
+    open = -1;
+    dialog.close();
+    large.removeAttribute("src");
+    focusTile(index);
+    start(true);
+  }
 
   async function showLarge(index) {
     if (!shown || index < 0 || index >= shown.total) return;
