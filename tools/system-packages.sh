@@ -20,8 +20,9 @@ setup)
     fi
     ;;
 test)
-    # A screen, letters to show on it, and a real browser: any Chromium or Chrome will do.
-    wanted="xvfb fonts-dejavu"
+    # A screen, letters to show on it, a sound server and a voice, and a real browser: any
+    # Chromium or Chrome will do.
+    wanted="xvfb fonts-dejavu libportaudio2 libasound2-plugins pulseaudio pulseaudio-utils espeak-ng"
     browser=chromium
     if grep -qs '^ID=ubuntu$' /etc/os-release; then browser=chromium-browser; fi
     for program in chromium chromium-browser google-chrome-stable google-chrome; do
@@ -37,7 +38,7 @@ esac
 
 if ! command -v dpkg-query >/dev/null 2>&1 || ! command -v apt-get >/dev/null 2>&1; then
     absent=
-    for program in Xvfb chromium; do
+    for program in Xvfb chromium pulseaudio espeak-ng; do
         command -v "$program" >/dev/null 2>&1 || absent="$absent $program"
     done
     if [ "$1" = setup ]; then
