@@ -30,7 +30,7 @@ import xxhash
 from collectors.images import Encoding, encode
 from lifelog_lake.collect.protocol import Context
 from lifelog_lake.collect.slices import complete, cut
-from lifelog_lake.events import BlobSource
+from lifelog_lake.events import BlobSource, new_event
 
 STREAM = "screen"
 STEP = 8
@@ -241,7 +241,7 @@ class Frames:
             "frame_hash": f"{look.digest:016x}",
             "black": not bool((sample & RGB).any()),
         }
-        event = self._context.event(
+        event = new_event(
             STREAM,
             at=look.at,
             end=look.at,
@@ -262,7 +262,7 @@ class Frames:
         )
 
     def _slice(self, stored: _Stored, begin: int, end: int) -> None:
-        event = self._context.event(
+        event = new_event(
             STREAM,
             at=begin,
             end=end,

@@ -27,7 +27,7 @@ How the errors of ``poll`` and of the constructor are taken:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, Protocol
 
 from pydantic import Field
@@ -35,7 +35,7 @@ from pydantic import Field
 from lifelog_lake.clock import Clock
 from lifelog_lake.config import Section
 from lifelog_lake.errors import InvalidEvent
-from lifelog_lake.events import BlobSource, Event
+from lifelog_lake.events import Event
 from lifelog_lake.validate import JSON
 
 
@@ -56,6 +56,9 @@ class Context(Protocol):
     def append(self, events: Sequence[Event], cursor: JSON = None) -> None:
         """Hand over rows of one stream, with the source's cursor if it has one.
 
+        They are made by :func:`lifelog_lake.events.new_event`; the spool adds the device's time
+        zone to those that name none.
+
         They are durable on return, or, while the spool can't take them, kept in memory in their
         order and tried again; ``poll`` isn't called until they are durable.
         """
@@ -65,23 +68,6 @@ class Context(Protocol):
 
     def observed(self, stream: str) -> None:
         """Say that the source was looked at with success just now, whether it gave a row or not."""
-
-    def event(
-        self,
-        stream: str,
-        *,
-        at: int,
-        data: Mapping[str, object],
-        id: str | None = None,
-        end: int | None = None,
-        cont: str | None = None,
-        blob: str | None = None,
-        blob_bytes: int | None = None,
-        media_type: str | None = None,
-        extra: Mapping[str, object] | None = None,
-        source: BlobSource | None = None,
-    ) -> Event:
-        """:func:`lifelog_lake.events.new_event` with the device's time zone filled in."""
 
     def refuse(self, stream: str, payload: bytes, error: InvalidEvent) -> None:
         """Put one item of the source that can't be a row into quarantine, and count it."""

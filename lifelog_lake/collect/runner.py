@@ -7,7 +7,7 @@ Its state is what the supervisor hears: see :mod:`lifelog_lake.beats`.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -23,7 +23,7 @@ from lifelog_lake.errors import (
     SpoolWriteFailed,
     Unavailable,
 )
-from lifelog_lake.events import BlobSource, Event, new_event
+from lifelog_lake.events import Event
 from lifelog_lake.pause import paused
 from lifelog_lake.validate import JSON
 
@@ -169,37 +169,6 @@ class Runner:
     def observed(self, stream: str) -> None:
         """See :class:`~lifelog_lake.collect.protocol.Context`."""
         self._observed[stream] = self._clock.wall_us()
-
-    def event(
-        self,
-        stream: str,
-        *,
-        at: int,
-        data: Mapping[str, object],
-        id: str | None = None,
-        end: int | None = None,
-        cont: str | None = None,
-        blob: str | None = None,
-        blob_bytes: int | None = None,
-        media_type: str | None = None,
-        extra: Mapping[str, object] | None = None,
-        source: BlobSource | None = None,
-    ) -> Event:
-        """See :class:`~lifelog_lake.collect.protocol.Context`."""
-        return new_event(
-            stream,
-            at=at,
-            data=data,
-            id=id,
-            end=end,
-            cont=cont,
-            tz=self._clock.tz(),
-            blob=blob,
-            blob_bytes=blob_bytes,
-            media_type=media_type,
-            extra=extra,
-            source=source,
-        )
 
     def refuse(self, stream: str, payload: bytes, error: InvalidEvent) -> None:
         """See :class:`~lifelog_lake.collect.protocol.Context`."""

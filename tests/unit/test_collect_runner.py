@@ -12,7 +12,7 @@ from lifelog_lake.collect.protocol import CollectorSettings, Context
 from lifelog_lake.collect.recorder import Recorder
 from lifelog_lake.collect.runner import Runner, describe
 from lifelog_lake.errors import InvalidEvent, SpoolFull, SpoolWriteFailed, Unavailable
-from lifelog_lake.events import Event
+from lifelog_lake.events import Event, new_event
 from lifelog_lake.pause import clear_pause, paused, set_pause
 from lifelog_lake.validate import JSON
 
@@ -93,7 +93,7 @@ class Counter:
         self.value = 0.0
 
     def row(self, value: float) -> None:
-        event = self.context.event("sensor", at=self.context.clock.wall_us(), data={"value": value})
+        event = new_event("sensor", at=self.context.clock.wall_us(), data={"value": value})
         self.context.append([event], cursor=value)
 
     def poll(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from PIL import Image
 from collectors.frames import Frames, Look, Place, Rules, is_cursor
 from collectors.images import Encoding, encode, is_picture
 from lifelog_lake.collect.slices import GRID_US, complete, cut, next_line
-from lifelog_lake.events import Event, new_event
+from lifelog_lake.events import Event
 
 WIDTH, HEIGHT = 640, 480
 S = 1_000_000
@@ -33,9 +33,6 @@ class Sink:
 
     def append(self, events: Sequence[Event]) -> None:
         self.rows += events
-
-    def event(self, stream: str, *, at: int, data: Mapping[str, object], **rest: Any) -> Event:
-        return new_event(stream, at=at, data=data, tz="Europe/Vienna", **rest)
 
 
 class Screen:
