@@ -6,6 +6,8 @@ figures, so it also tells what waits while no supervisor runs.
 
 from __future__ import annotations
 
+import dataclasses
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -35,6 +37,7 @@ class Row:
     """One line of the board: a stream, or a process without streams. Times in µs."""
 
     name: str
+    source: str
     label: str
     state: str
     captured_at: int | None
@@ -78,6 +81,7 @@ def make_board(
             for stream in child.get("streams") or [None]
             if running or stream is not None
         ]
+    rows = _told_apart(rows)
     named = {row.name for row in rows}
     rows += [_row(stream, stream, {}, {}, stats) for stream in stats if stream not in named]
     findings = [] if running else [_not_running(status, alive=alive)]
@@ -110,6 +114,17 @@ def _not_running(status: Mapping[str, object], *, alive: bool) -> str:
     return NOT_RUNNING
 
 
+def _told_apart(rows: list[Row]) -> list[Row]:
+    """The rows, those of one stream with their collector: two sensors fail on their own."""
+    often = Counter(row.name for row in rows)
+    return [
+        dataclasses.replace(row, label=f"{row.label} ({row.source})")
+        if often[row.name] > 1
+        else row
+        for row in rows
+    ]
+
+
 def _row(
     name: str,
     stream: str | None,
@@ -128,6 +143,7 @@ def _row(
         reason = str(live.get("last_error") or "")
     return Row(
         name=stream or name,
+        source=name,
         label=label,
         state=state,
         captured_at=(known.get("observed_at") or {}).get(stream)

@@ -235,14 +235,17 @@ def _collectors(home: Home) -> list[Check]:
     for name, collector in registry.enabled(home.settings, where).items():
         settings = registry.settings_of(name, home.settings, where)
         try:
-            made = collector(settings, Trial())
+            trial = Trial()
+            made = collector(settings, trial)
             if stop := getattr(made, "stop", None):
                 stop()
         except (Unavailable, MissingExtra) as error:
             state: State = "fail" if isinstance(error, MissingExtra) else "warn"
             checks.append(dataclasses.replace(_failed(name, error), state=state))
         else:
-            checks.append(Check(name=name, state="ok", message="It can be recorded here."))
+            fine = Check(name=name, state="ok", message="It can be recorded here.")
+            trouble = Check(name=name, state="warn", message=trial.said)
+            checks.append(trouble if trial.said else fine)
     return checks
 
 

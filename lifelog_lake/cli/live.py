@@ -21,6 +21,7 @@ from lifelog_lake.cli.board import Board, Row, make_board, pause_line, table_of
 from lifelog_lake.cli.output import out
 from lifelog_lake.clock import SystemClock
 from lifelog_lake.collect import registry
+from lifelog_lake.collect.protocol import streams_of
 from lifelog_lake.config import CONFIG_NAME
 from lifelog_lake.errors import LifelogError, Transient
 from lifelog_lake.events import STREAMS
@@ -168,9 +169,9 @@ class Live:
         where = self._home.path / CONFIG_NAME
         parts = []
         for name, collector in registry.enabled(self._home.settings, where).items():
-            labels = ", ".join(STREAMS[stream].label for stream in collector.streams)
-            every_s = registry.settings_of(name, self._home.settings, where).every_s
-            parts.append(f"{labels} (each {every_s:g} s)")
+            settings = registry.settings_of(name, self._home.settings, where)
+            labels = ", ".join(STREAMS[stream].label for stream in streams_of(collector, settings))
+            parts.append(f"{labels} (each {settings.look_s:g} s)")
         return " · ".join(parts) or "nothing: every collector is disabled in the settings"
 
     def _render(self) -> Group:

@@ -15,6 +15,9 @@ class Trial:
 
     clock: Clock = SystemClock()
 
+    def __init__(self) -> None:
+        self.said = ""
+
     def append(self, events: Sequence[Event], cursor: JSON = None) -> None:
         """Keep nothing."""
 
@@ -25,6 +28,10 @@ class Trial:
 
     def observed(self, stream: str) -> None:
         """Tell nobody."""
+
+    def trouble(self, reason: str) -> None:
+        """Remember it."""
+        self.said = reason
 
     def refuse(self, stream: str, payload: bytes, error: InvalidEvent) -> None:
         """Keep nothing."""

@@ -23,11 +23,14 @@ How the errors of ``poll`` and of the constructor are taken:
 - anything else ends the process; the supervisor starts it again, later each time.
 
 ``stop`` is also called when the person pauses; the collector is made anew after that.
+
+``docs/collectors.md`` is the long version with an example, and
+:class:`lifelog_lake.collect.contract.CollectorContract` tests what is said here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol
 
 from pydantic import Field
@@ -44,6 +47,12 @@ class CollectorSettings(Section):
 
     enabled: bool = Field(True, description="Whether this source is recorded.")
     every_s: float = Field(10.0, gt=0, le=3600, description="Seconds between two looks.")
+
+    @property
+    def look_s(self) -> float:
+        """Longest time between two observations of a source that is well; five times as long
+        without one is *stale*. Another one than ``every_s`` for polls that don't always look."""
+        return self.every_s
 
 
 class Context(Protocol):
@@ -69,6 +78,12 @@ class Context(Protocol):
     def observed(self, stream: str) -> None:
         """Say that the source was looked at with success just now, whether it gave a row or not."""
 
+    def trouble(self, reason: str) -> None:
+        """Say what is wrong with a part of the source while the rest goes on; "" = nothing.
+
+        The state is *error* with this reason until it is taken back. Never captured content.
+        """
+
     def refuse(self, stream: str, payload: bytes, error: InvalidEvent) -> None:
         """Put one item of the source that can't be a row into quarantine, and count it."""
 
@@ -85,3 +100,13 @@ class Collector(Protocol):
 
     def poll(self) -> None:
         """Look once."""
+
+
+def streams_of(cls: type[Collector], settings: CollectorSettings) -> tuple[str, ...]:
+    """The streams that a collector writes with these settings; none = it has nothing to do.
+
+    They are ``cls.streams``, or what the optional class method ``cls.streams_for(settings)`` says.
+    """
+    choose: Callable[[CollectorSettings], tuple[str, ...]] | None
+    choose = getattr(cls, "streams_for", None)
+    return cls.streams if choose is None else choose(settings)

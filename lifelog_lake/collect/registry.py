@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from lifelog_lake.collect.protocol import Collector, CollectorSettings
+from lifelog_lake.collect.protocol import Collector, CollectorSettings, streams_of
 from lifelog_lake.config import Settings, explain
 from lifelog_lake.errors import UsageError
 
@@ -50,16 +50,27 @@ def settings_of(name: str, settings: Settings, where: Path) -> CollectorSettings
     return _checked(load(name), name, settings, where)
 
 
+def streams(name: str, settings: Settings, where: Path) -> tuple[str, ...]:
+    """The streams that one collector writes with its settings."""
+    return streams_of(load(name), settings_of(name, settings, where))
+
+
 def enabled(settings: Settings, where: Path) -> dict[str, type[Collector]]:
-    """The collectors that are to run. Raises :class:`UsageError` for anything wrong in
-    ``[collectors]``, a section of an unknown collector included."""
+    """The collectors that are to run: enabled, and with a stream to write.
+
+    Raises :class:`UsageError` for anything wrong in ``[collectors]``, a section of an unknown
+    collector included.
+    """
     known = names()
     for section in settings.collectors:
         if section not in known:
             raise _unknown(section, known, "section collectors.")
     classes = {name: load(name) for name in known}
+    checked = {name: _checked(cls, name, settings, where) for name, cls in classes.items()}
     return {
-        name: cls for name, cls in classes.items() if _checked(cls, name, settings, where).enabled
+        name: cls
+        for name, cls in classes.items()
+        if checked[name].enabled and streams_of(cls, checked[name])
     }
 
 

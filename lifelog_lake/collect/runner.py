@@ -15,7 +15,7 @@ import structlog
 
 from lifelog_lake.beats import Beat, State
 from lifelog_lake.clock import Clock
-from lifelog_lake.collect.protocol import Collector, CollectorSettings
+from lifelog_lake.collect.protocol import Collector, CollectorSettings, streams_of
 from lifelog_lake.errors import (
     InvalidEvent,
     LifelogError,
@@ -80,6 +80,7 @@ class Runner:
         self._next_s = clock.monotonic_s()
         self._state: State = "starting"
         self._reason = ""
+        self._trouble = ""
         self._errors = 0
         self._observed: dict[str, int] = {}
         self.log = structlog.get_logger().bind(collector=cls.name)
@@ -93,7 +94,7 @@ class Runner:
             state=self._state,
             errors=self._errors,
             reason=self._reason,
-            every_s=self._settings.every_s,
+            every_s=self._settings.look_s,
             observed=dict(self._observed),
         )
 
@@ -128,9 +129,9 @@ class Runner:
             return
         except InvalidEvent as error:
             self._count(error)
-            self._keep(self._cls.streams[0], b"", str(error))
+            self._keep(streams_of(self._cls, self._settings)[0], b"", str(error))
         if not self._held:
-            self._be("running", "")
+            self._be("error" if self._trouble else "running", self._trouble)
 
     def fail(self, error: Exception) -> None:
         """Say that the process ends because of an error, and write what can still be written."""
@@ -170,6 +171,10 @@ class Runner:
         """See :class:`~lifelog_lake.collect.protocol.Context`."""
         self._observed[stream] = self._clock.wall_us()
 
+    def trouble(self, reason: str) -> None:
+        """See :class:`~lifelog_lake.collect.protocol.Context`."""
+        self._trouble = reason
+
     def refuse(self, stream: str, payload: bytes, error: InvalidEvent) -> None:
         """See :class:`~lifelog_lake.collect.protocol.Context`."""
         self._count(error)
@@ -203,7 +208,7 @@ class Runner:
         return True
 
     def _let_go(self) -> None:
-        collector, self._collector = self._collector, None
+        collector, self._collector, self._trouble = self._collector, None, ""
         stop = getattr(collector, "stop", None)
         if stop is not None:
             stop()

@@ -88,16 +88,16 @@ class Supervisor:
         self._messages: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._stop = False
         self._log = structlog.get_logger()
-        enabled = registry.enabled(home.settings, home.path / CONFIG_NAME)
-        specs = [self._collector_spec(name, cls.streams) for name, cls in enabled.items()]
+        where = home.path / CONFIG_NAME
+        enabled = registry.enabled(home.settings, where)
+        streams = {name: registry.streams(name, home.settings, where) for name in registry.names()}
+        specs = [self._collector_spec(name, streams[name]) for name in enabled]
         if ship:
             specs.append(self._own_spec(SHIPPER, "lifelog_lake.ship.child", (), ()))
         self._children = [
             Child(spec, self._messages, self._timing.backoff) for spec in (*specs, *extra)
         ]
-        self._disabled = {
-            name: registry.load(name).streams for name in registry.names() if name not in enabled
-        }
+        self._disabled = {name: streams[name] for name in streams if name not in enabled}
         self._pause: Pause | None = None
         self._started_us = 0
         self._started_s = 0.0

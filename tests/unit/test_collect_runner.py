@@ -281,3 +281,19 @@ def test_the_recorder_holds_rows_in_order_and_says_what_it_left_out() -> None:
     assert [row["kind"] for row in rows] == ["started", "told", "told", "told", "left_out"]
     assert [row.get("reason") for row in rows[1:4]] == ["2", "3", "4"]
     assert str(rows[4]["reason"]).startswith("2 rows")
+
+
+def test_trouble_with_a_part_is_told_while_the_rest_goes_on(parts: Parts) -> None:
+    runner, spool, clock, own = parts
+    runner.turn()
+    runner.trouble("One of two is away. Bring it.")
+    for _ in range(2):
+        clock.s += 2
+        runner.turn()
+        assert (runner.beat.state, runner.beat.reason) == ("error", "One of two is away. Bring it.")
+    assert spool.values == [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+    assert (runner.beat.errors, own.made) == (1, 1)
+    runner.trouble("")
+    clock.s += 2
+    runner.turn()
+    assert (runner.beat.state, runner.beat.reason) == ("running", "")
