@@ -15,7 +15,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 import orjson
 import platformdirs
@@ -281,12 +281,17 @@ def variable_of(setting: tuple[str, ...]) -> str | None:
 
 
 def _fields_at(model: type[BaseModel], path: tuple[str, ...]) -> list[str]:
+    annotation: Any = model
     for part in path:
-        annotation = model.model_fields[part].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        model = annotation
-    return list(model.model_fields)
+        if get_origin(annotation) is dict:  # tables that the person names: any part fits
+            annotation = get_args(annotation)[1]
+        elif _is_model(annotation) and part in annotation.model_fields:
+            annotation = annotation.model_fields[part].annotation
+    return list(annotation.model_fields) if _is_model(annotation) else []
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
 def write_default(home: Path, collectors: Mapping[str, type[BaseModel]]) -> bool:

@@ -86,7 +86,8 @@ def in_use(context: typer.Context, home: Path | None) -> dict[str, Any]:
             values.update({f"{section}.{key}": value for key, value in model})
     for name in registry.names():
         checked = registry.settings_of(name, opened.settings, where)
-        values.update({f"collectors.{name}.{key}": value for key, value in checked})
+        plain = checked.model_dump(mode="json")  # tables within are models
+        values.update({f"collectors.{name}.{key}": value for key, value in plain.items()})
     return {name: "…" if name in SECRET and value else value for name, value in values.items()}
 
 

@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import pytest
 from pydantic import BaseModel
@@ -125,11 +125,20 @@ def _section(path: tuple[str, ...], model: type[BaseModel]) -> str:
         lines += [about, ""]
     lines += ["| setting | default | environment | meaning |", "|---|---|---|---|"]
     for key, field in model.model_fields.items():
-        default = toml_value(field.get_default(call_default_factory=True))  # type: ignore[call-arg,unused-ignore]
-        shown = "unset" if field.default is None else f"`{default}`"
+        default = (
+            None if field.is_required() else field.get_default(call_default_factory=True)  # type: ignore[call-arg,unused-ignore]
+        )
+        shown = "unset" if default is None else f"`{toml_value(default)}`"
+        shown = "needed" if field.is_required() else shown
         meaning = (field.description or "").replace("|", "\\|")
         lines.append(f"| `{key}` | {shown} | `{environment_name((*path, key))}` | {meaning} |")
-    return "\n".join(lines) + "\n"
+    parts = ["\n".join(lines) + "\n"]
+    for key, field in model.model_fields.items():
+        if get_origin(field.annotation) is dict:  # tables that the person names
+            inner = get_args(field.annotation)[1]
+            if isinstance(inner, type) and issubclass(inner, BaseModel):
+                parts.append(_section((*path, key, "NAME"), inner))
+    return "\n".join(parts)
 
 
 def test_the_page_of_settings_is_up_to_date() -> None:
