@@ -84,14 +84,21 @@ def write(root: Path, date: str, part: pa.Table) -> DataFile:
 
 
 def statistics(part: pa.Table) -> str:
-    """Row count and the range of ``seq`` and ``at``, as the Delta protocol's JSON."""
-    seq = pc.min_max(part["seq"]).as_py()
-    at = pc.min_max(part["at"].cast(pa.int64())).as_py()
+    """Row count, and range and nulls of :data:`STATISTICS`, as the Delta protocol's JSON.
+
+    A column without a value has no range; its count of nulls tells it.
+    """
+    ranges = {name: pc.min_max(part[name].cast(pa.int64())).as_py() for name in STATISTICS}
+
+    def told(side: str) -> dict[str, int | str]:
+        found = {name: span[side] for name, span in ranges.items() if span[side] is not None}
+        return {n: stats_time(v) if n in ("at", "end") else v for n, v in found.items()}
+
     return orjson.dumps(
         {
             "numRecords": part.num_rows,
-            "minValues": {"seq": seq["min"], "at": stats_time(at["min"])},
-            "maxValues": {"seq": seq["max"], "at": stats_time(at["max"])},
-            "nullCount": {"seq": 0, "at": 0},
+            "minValues": told("min"),
+            "maxValues": told("max"),
+            "nullCount": {name: part[name].null_count for name in STATISTICS},
         }
     ).decode()

@@ -19,8 +19,9 @@ from lifelog_lake.events import ENVELOPE, STREAMS, Type
 from lifelog_lake.validate import ListOf, StructOf
 
 PARTITION = "date"
-#: Columns with statistics in the log and in Parquet; free text must not be among them.
-STATISTICS = ("seq", "at")
+#: Columns with statistics in the log and in Parquet; free text must not be among them. By ``end``
+#: readers find what began before a range and lasts into it, by ``blob_bytes`` what has content.
+STATISTICS = ("seq", "at", "end", "blob_bytes")
 _ENVELOPE = frozenset(column.name for column in ENVELOPE)
 _EPOCH_DAY = date(1970, 1, 1)
 _SCALARS: dict[str, pa.DataType] = {

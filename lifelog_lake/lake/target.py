@@ -59,7 +59,13 @@ class LocalTarget:
     def streams(self) -> list[str]:
         """Names of the tables that exist."""
         logs = (self.root / TABLES).glob("*/_delta_log")
-        return sorted(path.parent.name for path in logs if any(path.iterdir()))
+        return sorted(path.parent.name for path in logs if _has_entry(path))
+
+
+def _has_entry(directory: Path) -> bool:
+    """Whether a directory isn't empty; stops at the first name, a log has very many."""
+    with os.scandir(directory) as entries:
+        return any(True for _ in entries)
 
 
 def parse_url(url: str) -> LocalTarget:

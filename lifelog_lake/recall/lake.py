@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import BinaryIO
 from urllib.parse import quote
@@ -16,7 +16,9 @@ from lifelog_lake.lake import parse_url, read_identity, require_known
 from lifelog_lake.lake.identity import LakeIdentity
 from lifelog_lake.lake.target import LocalTarget
 from lifelog_lake.recall.schema import polars_schema
-from lifelog_lake.recall.timeline import timeline
+from lifelog_lake.recall.summary import as_html, summary
+from lifelog_lake.recall.tables import Tables
+from lifelog_lake.recall.timeline import reach, timeline
 
 
 def open_lake(url: str | None = None) -> Lake:
@@ -37,11 +39,12 @@ def open_lake(url: str | None = None) -> Lake:
 
 
 class Lake:
-    """A lake, open for reading. Holds no handle: each call sees the newest rows."""
+    """A lake, open for reading: each call sees the newest rows. Several threads may share one."""
 
     def __init__(self, target: LocalTarget, identity: LakeIdentity) -> None:
         self._target = target
         self._identity = identity
+        self._tables = Tables(target)
 
     def __repr__(self) -> str:
         return f"Lake({self._target.url!r}, generation {self._identity.generation})"
@@ -50,6 +53,11 @@ class Lake:
     def url(self) -> str:
         """Its address."""
         return self._target.url
+
+    @property
+    def demo(self) -> Mapping[str, object] | None:
+        """What ``lifelog demo`` filled it with; None for a lake of real days."""
+        return self._identity.demo
 
     def streams(self) -> list[str]:
         """Names of the streams that have a table."""
@@ -74,24 +82,58 @@ class Lake:
         rows = pl.scan_delta(str(path), use_pyarrow=odd)
         if stream not in STREAMS:
             return rows
-        there_now = rows.collect_schema().names()
-        missing = {n: t for n, t in polars_schema(stream).items() if n not in there_now}
+        # Asking the frame itself would tie it to the version that is there now.
+        missing = self._tables.of(stream).missing
         return rows.with_columns(pl.lit(None, type_).alias(n) for n, type_ in missing.items())
+
+    def rows(self, stream: str, start: datetime, end: datetime) -> pl.LazyFrame:
+        """The rows of a stream that overlap a range (aware times, ``end`` exclusive), lazily.
+
+        Slices stay slices, in no order. Other than a filtered :meth:`scan` it never looks at files
+        of other days: collect it soon, vacuum may remove files a week after they were replaced.
+        Rows begin at most :data:`~lifelog_lake.recall.timeline.LONGEST_SLICE` before the range
+        but for the few streams whose long events aren't sliced, such as the journal.
+        """
+        if stream not in self.streams():
+            return self.scan(stream)
+        return self._tables.of(stream).rows(start, end, reach(stream))
 
     def timeline(
         self,
         start: datetime | date | str,
         end: datetime | date | str | None = None,
-        streams: Sequence[str] | None = None,
-        devices: Sequence[str] | None = None,
+        streams: Sequence[str] | str | None = None,
+        devices: Sequence[str] | str | None = None,
     ) -> pl.DataFrame:
         """What happened between two times, one row an event, in the order of ``at``.
 
         ``start`` and ``end`` (exclusive) are aware datetimes, dates or ISO texts; a date or a text
-        without a zone is local time, ``"today"`` and ``"yesterday"`` are days. Slices are joined to
-        events. Columns: stream, device, id, at, end, label, text, blob, blob_bytes, media_type.
+        without a zone is local time, ``"today"`` and ``"yesterday"`` are days; without ``end`` it
+        is the whole day of ``start``. ``streams`` and ``devices`` are one name or several; without
+        them it is every device and all streams but pulses and what is derived from others. Slices
+        are joined to events.
+
+        Columns: stream, device, id, at and end (UTC; no end is a moment), label (the stream as a
+        person reads it), text (the event in a few words), blob (sha256), blob_bytes, media_type,
+        duration, app, title, url, tz (zone of the device then), local (``at`` by this machine's
+        clock). Raises :class:`~lifelog_lake.errors.UsageError` for what is no time or no stream.
         """
-        return timeline(self, start, end, streams, devices)
+        return timeline(self._tables, self.streams(), start, end, streams, devices)
+
+    def summary(self) -> pl.DataFrame:
+        """What the lake holds, one row a stream; in a notebook the lake itself shows this as HTML.
+
+        Columns: stream, label, rows, first_at and last_at (UTC), lag (since last_at), files,
+        data_bytes (of the tables' files), blob_bytes (of the content that rows name; what several
+        rows share counts each time), devices: of each device that recorded within 31 days of the
+        newest row its name, last_at, lag and ingested_at (when the newest row came in).
+        """
+        streams = self.streams()
+        found = self._tables.of_all(streams)
+        return summary(dict(zip(streams, found, strict=True)))
+
+    def _repr_html_(self) -> str:
+        return as_html(self.summary(), self.url, self._identity.generation, self.demo)
 
     def devices(self) -> list[str]:
         """Every device that has a row."""

@@ -1,10 +1,12 @@
-"""Events of all streams between two times, slices joined."""
+"""Events of all streams between two times, slices joined.
+
+It costs what the range holds, not what lies before it: see :mod:`lifelog_lake.recall.tables`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Protocol
 
 import polars as pl
 import tzlocal
@@ -12,10 +14,11 @@ import tzlocal
 from lifelog_lake.clock import MAX_US, MIN_US, utc
 from lifelog_lake.errors import UsageError
 from lifelog_lake.events import STREAMS
+from lifelog_lake.recall.tables import Contents, Tables
 
 #: A slice is at most this long, so what overlaps a range began at most so long before it.
 LONGEST_SLICE = timedelta(minutes=5)
-#: Streams whose long events aren't sliced; they have few rows, so all earlier ones are looked at.
+#: Streams whose long events aren't sliced: one may have begun at any time before a range.
 _WHOLE = frozenset({"journal", "attachment", "lifecycle", "alert"})
 
 SCHEMA = pl.Schema(
@@ -30,6 +33,11 @@ SCHEMA = pl.Schema(
         "blob": pl.String(),
         "blob_bytes": pl.Int64(),
         "media_type": pl.String(),
+        "duration": pl.Duration("us"),
+        "app": pl.String(),
+        "title": pl.String(),
+        "url": pl.String(),
+        "tz": pl.String(),
     }
 )
 
@@ -48,42 +56,47 @@ _WORDS = {
 }
 
 
-class Scannable(Protocol):
-    """What a timeline needs of a lake."""
-
-    def scan(self, stream: str) -> pl.LazyFrame:
-        """All rows of a stream."""
-
-    def streams(self) -> list[str]:
-        """Names of the streams that have a table."""
-
-
 def timeline(
-    lake: Scannable,
+    tables: Tables,
+    there: Sequence[str],
     start: datetime | date | str,
     end: datetime | date | str | None,
-    streams: Sequence[str] | None,
-    devices: Sequence[str] | None,
+    streams: Sequence[str] | str | None,
+    devices: Sequence[str] | str | None,
 ) -> pl.DataFrame:
-    """See :meth:`lifelog_lake.recall.lake.Lake.timeline`."""
+    """See :meth:`lifelog_lake.recall.lake.Lake.timeline`; ``there`` are the streams with tables."""
     first, last = span(start, end)
-    known = [name for name in lake.streams() if name in STREAMS]
+    known = [name for name in there if name in STREAMS]
     if streams is None:
         names = [name for name in known if not STREAMS[name].derived and name != "pulse"]
     else:
-        if unknown := [name for name in streams if name not in STREAMS]:
+        wanted = [streams] if isinstance(streams, str) else list(streams)
+        if unknown := [name for name in wanted if name not in STREAMS]:
             raise UsageError(
                 f"There is no stream '{unknown[0]}'.", hint=f"Known: {', '.join(STREAMS)}."
             )
-        names = [name for name in streams if name in known]
-    frames = [_events(lake.scan(name), name, first, last, devices) for name in names]
-    if not frames:
-        return pl.DataFrame(schema=SCHEMA)
-    return pl.concat(pl.collect_all(frames)).sort("at", "stream", "id")
+        names = [name for name in known if name in wanted]
+    chosen = [devices] if isinstance(devices, str) else devices
+    found = pl.DataFrame(schema=SCHEMA)
+    if names:
+        frames = [
+            _events(contents, name, first, last, chosen)
+            for name, contents in zip(names, tables.of_all(names), strict=True)
+        ]
+        found = pl.concat(pl.collect_all(frames))
+    zone = str(tzlocal.get_localzone())
+    return found.with_columns(local=pl.col("at").dt.convert_time_zone(zone)).sort(
+        "at", "stream", "id"
+    )
+
+
+def reach(stream: str) -> timedelta | None:
+    """How long before a range a row of a stream that reaches into it may begin; None: any time."""
+    return None if stream in _WHOLE else LONGEST_SLICE
 
 
 def _events(
-    rows: pl.LazyFrame,
+    contents: Contents,
     stream: str,
     start: datetime,
     end: datetime,
@@ -93,40 +106,35 @@ def _events(
 
     A slice whose first one lies before the range stands for its event from there on.
     """
-    reach = utc(MIN_US) if stream in _WHOLE else start - LONGEST_SLICE
-    rows = rows.filter(
-        pl.col("date").is_between(reach.date(), end.date()),
-        pl.col("at") >= reach,
-        pl.col("at") < end,
-        (pl.col("at") >= start) | (pl.col("end") > start),
-    )
+    rows = contents.rows(start, end, reach(stream))
     if devices is not None:
         rows = rows.filter(pl.col("device").is_in(list(devices)))
     words = [name for name in _WORDS.get(stream, ()) if name in STREAMS[stream].types]
     text = pl.concat_str([pl.col(name) for name in words], separator=" · ", ignore_nulls=True)
+    own = {
+        name: pl.col(name) if name in STREAMS[stream].types else pl.lit(None, pl.String())
+        for name in ("app", "title", "url")
+    }
     return (
         rows.with_columns(
             id=pl.coalesce("cont", "id"),
             text=text if words else pl.lit(None, pl.String()),
+            **own,
         )
         .group_by("id", "device")
         .agg(
             pl.col("at").min(),
             pl.col("end").max(),
-            pl.col("text", "blob", "blob_bytes", "media_type").first(ignore_nulls=True),
+            pl.col("text", "blob", "blob_bytes", "media_type", "app", "title", "url", "tz").first(
+                ignore_nulls=True
+            ),
         )
-        .select(
-            pl.lit(stream).alias("stream"),
-            "device",
-            "id",
-            "at",
-            "end",
-            pl.lit(STREAMS[stream].label).alias("label"),
-            "text",
-            "blob",
-            "blob_bytes",
-            "media_type",
+        .with_columns(
+            stream=pl.lit(stream),
+            label=pl.lit(STREAMS[stream].label),
+            duration=pl.col("end") - pl.col("at"),
         )
+        .select(SCHEMA.names())
     )
 
 

@@ -1,0 +1,229 @@
+"""What the tables hold, by their logs alone: which files, of which days, with how many rows.
+
+Opening a table costs more the longer its log is, and a timeline opens all of them. So a lake keeps
+what it last saw of each log and looks at each call whether that is still the newest version: two
+looks at the directory. The rows are never kept, and the names of files only for the one call, as
+vacuum may take them away a week after compaction has replaced them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from urllib.parse import unquote
+
+import polars as pl
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
+
+from lifelog_lake.errors import LakeDamaged
+from lifelog_lake.events import STREAMS
+from lifelog_lake.lake.target import LocalTarget
+from lifelog_lake.recall.schema import polars_schema
+
+#: Statistics of another writer may be cut to milliseconds.
+SLACK = timedelta(milliseconds=1)
+#: Opening a table waits for the disk and decodes: a few at once are quicker, many are not.
+THREADS = 4
+TIME = pl.Datetime("us", "UTC")
+
+FILES = pl.Schema(
+    {
+        "path": pl.String(),
+        "date": pl.Date(),
+        "rows": pl.Int64(),
+        "bytes": pl.Int64(),
+        "first_at": TIME,
+        "last_at": TIME,
+        "last_end": TIME,
+        "ends": pl.Boolean(),  # whether a row may have an end …
+        "content": pl.Boolean(),  # … or a blob
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """One version of a table. ``files`` has the columns of :data:`FILES`, one row a data file.
+
+    ``schema`` is the table's own (``stored``) with what the catalogue has beyond it. Statistics
+    that a file lacks are null: such a file may hold anything. ``plain`` is false for a table to
+    which another writer gave what takes more than reading its files, such as deletion vectors.
+    """
+
+    root: Path
+    version: int
+    schema: pl.Schema
+    stored: frozenset[str]
+    files: pl.DataFrame
+    plain: bool
+
+    @property
+    def missing(self) -> dict[str, pl.DataType]:
+        """The catalogue's columns that the table hasn't got yet."""
+        return {name: type_ for name, type_ in self.schema.items() if name not in self.stored}
+
+    def rows(self, start: datetime, end: datetime, reach: timedelta | None) -> pl.LazyFrame:
+        """The rows that overlap a range; what began longer than ``reach`` before it is left out.
+
+        Without a reach all that began before counts, as far back as the table goes. Reads only
+        the files that may have such rows. A row without an end is a moment.
+        """
+        late_enough = pl.col("last_at").is_null() | (pl.col("last_at") + SLACK >= start)
+        lasts = pl.col("ends") & (
+            pl.col("last_end").is_null() | (pl.col("last_end") + SLACK > start)
+        )
+        if reach is not None:
+            lasts &= pl.col("date") >= (start - reach).date()
+        wanted = self.files.filter(
+            pl.col("date") <= end.date(),
+            pl.col("first_at").is_null() | (pl.col("first_at") - SLACK < end),
+            ((pl.col("date") >= start.date()) & late_enough) | lasts,
+        )
+        rows = self._read(wanted["path"].to_list()).filter(
+            pl.col("at") < end, (pl.col("at") >= start) | (pl.col("end") > start)
+        )
+        return rows if reach is None else rows.filter(pl.col("at") >= start - reach)
+
+    def since(self, start: datetime) -> pl.LazyFrame:
+        """The rows from a time on."""
+        wanted = self.files.filter(
+            pl.col("date") >= start.date(),
+            pl.col("last_at").is_null() | (pl.col("last_at") + SLACK >= start),
+        )
+        return self._read(wanted["path"].to_list()).filter(pl.col("at") >= start)
+
+    def with_content(self) -> pl.LazyFrame:
+        """The rows that have a blob."""
+        paths = self.files.filter("content")["path"].to_list()
+        return self._read(paths).filter(pl.col("blob_bytes").is_not_null())
+
+    def _read(self, paths: Sequence[str]) -> pl.LazyFrame:
+        if not paths:
+            return pl.LazyFrame(schema=self.schema)
+        if not self.plain:
+            return pl.scan_delta(str(self.root))
+        stored = pl.Schema({name: t for name, t in self.schema.items() if name != "date"})
+        return pl.scan_parquet(
+            [self.root / path for path in paths],
+            schema=stored,
+            glob=False,
+            hive_partitioning=False,
+            missing_columns="insert",
+            extra_columns="ignore",
+        ).with_columns(date=pl.col("at").dt.date())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Kept:
+    handle: DeltaTable
+    mark: tuple[int, int, int] | None
+    contents: Contents
+
+
+class Tables:
+    """The newest :class:`Contents` of each table of a lake; safe for several threads."""
+
+    def __init__(self, target: LocalTarget) -> None:
+        self._target = target
+        self._kept: dict[str, _Kept] = {}
+        self._locks: dict[str, threading.Lock] = {}
+
+    def of(self, stream: str) -> Contents:
+        """What a stream's table holds now. Raises :class:`LakeDamaged` if its log can't be read."""
+        with self._locks.setdefault(stream, threading.Lock()):
+            root = self._target.table(stream)
+            kept = self._kept.get(stream)
+            if kept is not None and kept.mark == _mark(root, kept.contents.version):
+                if not _entry(root, kept.contents.version + 1).exists():
+                    return kept.contents
+                handle = _brought_up(kept.handle) or _opened(root, stream)
+            else:  # new here, its entry cleaned up, or another table in its place
+                handle = _opened(root, stream)
+            contents = _contents(root, stream, handle)
+            mark = _mark(root, contents.version)
+            self._kept[stream] = _Kept(handle=handle, mark=mark, contents=contents)
+            return contents
+
+    def of_all(self, streams: Sequence[str]) -> list[Contents]:
+        """The same for several streams at once."""
+        if len(streams) < 2:
+            return [self.of(stream) for stream in streams]
+        with ThreadPoolExecutor(min(THREADS, len(streams))) as threads:
+            return list(threads.map(self.of, streams))
+
+
+def _opened(root: Path, stream: str) -> DeltaTable:
+    try:
+        return DeltaTable(root)
+    except (DeltaError, OSError) as error:
+        raise LakeDamaged(
+            f"The table '{stream}' can't be read: {error}.",
+            hint="lifelog verify tells what is wrong with it.",
+            path=str(root),
+        ) from None
+
+
+def _brought_up(handle: DeltaTable) -> DeltaTable | None:
+    """The handle at the newest version; None if the log was cleaned up under it."""
+    try:
+        handle.update_incremental()
+    except (DeltaError, OSError):
+        return None
+    return handle
+
+
+def _entry(root: Path, version: int) -> Path:
+    return root / "_delta_log" / f"{version:020d}.json"
+
+
+def _mark(root: Path, version: int) -> tuple[int, int, int] | None:
+    """What tells a log entry from another of the same version; None if it isn't there."""
+    try:
+        entry = _entry(root, version).stat()
+    except FileNotFoundError:
+        return None
+    return entry.st_ino, entry.st_mtime_ns, entry.st_size
+
+
+def _contents(root: Path, stream: str, handle: DeltaTable) -> Contents:
+    own = pl.Schema(handle.schema())
+    ours = polars_schema(stream) if stream in STREAMS else pl.Schema()
+    return Contents(
+        root=root,
+        version=handle.version(),
+        schema=pl.Schema({**ours, **own}),
+        stored=frozenset(own),
+        files=_files(handle),
+        plain=handle.protocol().min_reader_version == 1,
+    )
+
+
+def _files(handle: DeltaTable) -> pl.DataFrame:
+    actions = pl.DataFrame(handle.get_add_actions(flatten=True))
+
+    def told(name: str, type_: pl.DataType) -> pl.Expr:
+        there = pl.col(name) if name in actions.columns else pl.lit(None)
+        return there.cast(type_)
+
+    rows = told("num_records", pl.Int64())
+
+    def some(name: str) -> pl.Expr:
+        return (told(f"null_count.{name}", pl.Int64()) < rows).fill_null(value=True)
+
+    files = actions.select(
+        path=pl.col("path").map_elements(unquote, pl.String()),
+        date=told("partition.date", pl.Date()),
+        rows=rows,
+        bytes=told("size_bytes", pl.Int64()),
+        first_at=told("min.at", TIME),
+        last_at=told("max.at", TIME),
+        last_end=told("max.end", TIME),
+        ends=some("end"),
+        content=some("blob_bytes"),
+    )
+    return files.match_to_schema(FILES)
