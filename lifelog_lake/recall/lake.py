@@ -19,6 +19,7 @@ from lifelog_lake.recall.schema import polars_schema
 from lifelog_lake.recall.summary import as_html, summary
 from lifelog_lake.recall.tables import Tables
 from lifelog_lake.recall.timeline import reach, timeline
+from lifelog_lake.recall.usage import usage
 
 
 def open_lake(url: str | None = None) -> Lake:
@@ -119,6 +120,27 @@ class Lake:
         clock). Raises :class:`~lifelog_lake.errors.UsageError` for what is no time or no stream.
         """
         return timeline(self._tables, self.streams(), start, end, streams, devices)
+
+    def usage(
+        self,
+        start: datetime | date | str,
+        end: datetime | date | str | None = None,
+        by: str | Sequence[str] = "app",
+        *,
+        afk: bool = False,
+        devices: Sequence[str] | str | None = None,
+    ) -> pl.DataFrame:
+        """Where the time of a range went: ``time`` (a duration) by one or several columns.
+
+        The range is as in :meth:`timeline`. ``by`` is of ``app``, ``title`` (of windows), ``site``
+        (of the pages in front), ``device``, ``day``, ``weekday`` (1 is Monday) and ``hour``, the
+        last three by this machine's clock. Time away is left out, unless ``afk`` says to count it;
+        a device that never told of presence in the range counts whole. Two devices in use at once
+        count both. The longest time comes first.
+
+        Raises :class:`~lifelog_lake.errors.UsageError` for a range or a column that there isn't.
+        """
+        return usage(self.rows, start, end, by, afk=afk, devices=devices)
 
     def summary(self) -> pl.DataFrame:
         """What the lake holds, one row a stream; in a notebook the lake itself shows this as HTML.
