@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,8 @@ class LakeIdentity:
     lake_id: str
     generation: int
     created_at: str
+    #: What ``lifelog demo`` filled it with; None for a lake of real days.
+    demo: Mapping[str, object] | None = None
 
     @property
     def mark(self) -> str:
@@ -48,6 +51,7 @@ def read_identity(target: LocalTarget) -> LakeIdentity | None:
             lake_id=str(content["lake_id"]),
             generation=int(content["generation"]),
             created_at=str(content["created_at"]),
+            demo=None if content.get("demo") is None else dict(content["demo"]),
         )
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -125,12 +129,14 @@ def write_identity(target: LocalTarget, identity: LakeIdentity) -> None:
 
 
 def _content(identity: LakeIdentity) -> bytes:
-    content = {
+    content: dict[str, object] = {
         "format": FORMAT,
         "lake_id": identity.lake_id,
         "generation": identity.generation,
         "created_at": identity.created_at,
     }
+    if identity.demo is not None:
+        content["demo"] = identity.demo
     return orjson.dumps(content, option=orjson.OPT_INDENT_2)
 
 
@@ -176,6 +182,15 @@ def require_known(home: Home) -> LakeIdentity:
     return found
 
 
+def require_real(identity: LakeIdentity, url: str) -> None:
+    """Raise :class:`LakeRefused` for a lake of demo data: real rows are never mixed into it."""
+    if identity.demo is not None:
+        raise LakeRefused(
+            f"The lake {url} holds demo data; nothing is recorded into it.",
+            hint="Remove it with: lifelog demo --remove",
+        )
+
+
 def known_lake(home: Home) -> str | None:
     """Id of the lake this home ships to; None before the first start."""
     try:
@@ -187,6 +202,12 @@ def known_lake(home: Home) -> str | None:
             f"{_memory(home)} can't be read: {error!r}.",
             hint=f"Join the lake again: lifelog init --lake {home.lake_url}",
         ) from None
+
+
+def forget(home: Home) -> None:
+    """Forget the lake: the next start makes a new one, or joins the one it finds."""
+    fsio.unlink(_memory(home), at="home")
+    fsio.sync_dir(home.path, at="home")
 
 
 def _memory(home: Home) -> Path:

@@ -9,7 +9,7 @@ delta-rs doesn't sync, so log entries are synced here before anything is acknowl
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import orjson
@@ -46,6 +46,10 @@ class Snapshot:
         found = self._handle.transaction_version(app_id)
         return -1 if found is None else found
 
+    def rows(self) -> int:
+        """How many rows the table has."""
+        return self._handle.count()
+
     def commit(self, rows: pa.Table, app_id: str, last_seq: int) -> None:
         """Add rows and move the watermark to ``last_seq``; durable and read back on return.
 
@@ -55,6 +59,14 @@ class Snapshot:
         """
         root = self._table.root
         files = [datafile.write(root, date, part) for date, part in datafile.split_by_day(rows)]
+        self.add(files, {app_id: last_seq})
+
+    def add(self, files: Sequence[datafile.DataFile], marks: Mapping[str, int]) -> None:
+        """Add files that are written already and move several watermarks, as :meth:`commit` does.
+
+        ``marks`` is application id -> last seq.
+        """
+        root = self._table.root
         failure: Exception | None = None
         try:
             with fsio.operation("commit", "delta", root):
@@ -64,18 +76,18 @@ class Snapshot:
                     schema=self._handle.schema(),
                     partition_by=[PARTITION],
                     commit_properties=CommitProperties(
-                        app_transactions=[Transaction(app_id, last_seq)],
+                        app_transactions=[Transaction(*mark) for mark in marks.items()],
                         max_commit_retries=0,
                     ),
                     post_commithook_properties=_NO_HOOK,
                 )
         except (DeltaError, OSError) as error:
             failure = error
-        if not self._table.has_commit(self.version, app_id, last_seq, files):
+        if not self._table.has_commit(self.version, marks, files):
             raise CommitConflict(
                 f"A commit to '{self._table.stream}' didn't go through: {failure}.",
                 stream=self._table.stream,
-                seq=last_seq,
+                seq=max(marks.values()),
             ) from failure
 
     def ids_at(self, epoch: str, first: int, last: int) -> dict[int, str]:
@@ -159,22 +171,23 @@ class StreamTable:
             )
 
     def has_commit(
-        self, base: int, app_id: str, last_seq: int, files: list[datafile.DataFile]
+        self, base: int, marks: Mapping[str, int], files: Sequence[datafile.DataFile]
     ) -> bool:
-        """Whether a commit after version ``base`` moved the watermark and added just these files.
+        """Whether a commit after version ``base`` moved the watermarks and added just these files.
 
         Syncs the log up to it, so a yes is durable.
         """
         with fsio.operation("readback", "open", self.root):
             newest = DeltaTable(self.root)
-        if Snapshot(self, newest).watermark(app_id) < last_seq:
+        seen = Snapshot(self, newest)
+        if any(seen.watermark(app_id) < last_seq for app_id, last_seq in marks.items()):
             return False
         for version in range(base + 1, newest.version() + 1):
             entry = self._entry(version)
             actions = _read_entry(entry)
-            marks = {(a["txn"]["appId"], a["txn"]["version"]) for a in actions if "txn" in a}
+            moved = {(a["txn"]["appId"], a["txn"]["version"]) for a in actions if "txn" in a}
             added = {a["add"]["path"] for a in actions if "add" in a}
-            if (app_id, last_seq) in marks and added == {file.path for file in files}:
+            if moved.issuperset(marks.items()) and added == {file.path for file in files}:
                 with fsio.operation("readback", "sync", entry):
                     self._sync_log(newest.version())
                 return True

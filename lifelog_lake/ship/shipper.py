@@ -25,7 +25,7 @@ from lifelog_lake.errors import (
 )
 from lifelog_lake.events import STREAMS
 from lifelog_lake.home import Home
-from lifelog_lake.lake.identity import require_known
+from lifelog_lake.lake.identity import require_known, require_real
 from lifelog_lake.lake.logcheck import first_line, is_panic
 from lifelog_lake.lake.schema import to_table
 from lifelog_lake.lake.table import Snapshot, StreamTable
@@ -87,6 +87,7 @@ class Shipper:
         A stream that fails doesn't hold up the others; its reason is in ``errors``.
         """
         identity = require_known(self._home)
+        require_real(identity, self._target.url)
         if identity.mark != self._mark:  # another lake, or this one after a restore
             self._tables.clear()
             self._guard = Guard(self._spool, self._notes)

@@ -29,11 +29,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ship": {"floor", "spool", "lake", "ship"},
     "collect": {"floor", "spool", "collect"},
     "recall": {"floor", "lake", "recall"},
+    "demo": {"floor", "lake", "demo"},
     "care": LOWER - {"spool"},
     "fleet": LOWER | {"fleet"},
     "server": LOWER | {"server"},
     "ui": LOWER | {"ui"},
-    "cli": LOWER | {"fleet", "server", "ui", "cli"},
+    "cli": LOWER | {"demo", "fleet", "server", "ui", "cli"},
     "collectors": {"floor", "collect", "collectors"},
     "flows": {"floor", "lake", "recall", "care", "flows"},
 }
