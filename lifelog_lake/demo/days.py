@@ -29,9 +29,8 @@ from lifelog_lake.demo.rows import Numbering, sliced, table_of, words
 from lifelog_lake.demo.scenes import SCENES, VIDEO
 from lifelog_lake.demo.sounds import KINDS, OPUS, RATE_HZ
 
-#: Rows of a day that don't depend on the pace; those of a window; hours of use a day. Measured.
-FIXED_ROWS, HOURS = 1_300, 7
-MOST_WINDOWS = 1_500
+#: Rows of a day that don't depend on the pace, and hours of use that it counts for. Measured.
+FIXED_ROWS, HOURS = 600, 7
 #: Nothing begins or ends closer to the plan's ends: its lifecycle rows need the room.
 MARGIN_MS = 10_000
 
@@ -190,12 +189,12 @@ class Days:
 def pace(events_per_day: int) -> Pace:
     """Windows and frames an hour of use that make a day of about so many rows.
 
-    A window is a row, every second a page's too; a frame is two. Denser days have more frames
-    rather than more windows: nobody changes windows each second.
+    A window costs 2.9 rows with its page and its first frame, each further frame 2.5 (films have
+    more). Denser days have more frames rather than more windows: nobody changes them each second.
     """
-    rest = events_per_day - FIXED_ROWS
-    windows = max(min(rest * 10 // 40, MOST_WINDOWS + rest * 4 // 100), 60)
-    frames = max((rest - windows * 15 // 10) // 2, 20)
+    rest = (events_per_day - FIXED_ROWS) * 5 // 4
+    windows = min(rest * 22 // 100, 1_300 + rest * 3 // 100)
+    frames = (rest * 10 - windows * 29) // 25
     return Pace(windows=windows // HOURS, frames=frames // HOURS)
 
 

@@ -11,7 +11,7 @@ from lifelog_lake.errors import UsageError
 #: Raised whenever the same seed would give another lake.
 VERSION = 1
 MAX_DAYS = 36_525
-MIN_EVENTS, MAX_EVENTS = 1_000, 100_000
+MIN_EVENTS, MAX_EVENTS = 1_000, 50_000
 EVENTS_PER_DAY = 5_000
 #: Days between which every calendar and every column can hold the result.
 FIRST_DAY, LAST_DAY = date(1971, 1, 1), date(2199, 12, 31)
