@@ -46,7 +46,8 @@ def up(
 ) -> None:
     """Record this device, bring it into the lake, and show it in the browser.
 
-    Runs until Ctrl-C. The first start writes config.toml and makes the lake in the home.
+    Runs until Ctrl-C. The first start writes config.toml and makes the lake in the home. A lake of
+    demo data is only shown.
 
     \b
     Examples:
@@ -74,14 +75,21 @@ def collect(context: typer.Context, home: HomeOption = None) -> None:
 
 def _run(home: Home, *, serve: bool, port: int | None = None, browser: bool = False) -> None:
     from lifelog_lake import config
+    from lifelog_lake.cli import pages
     from lifelog_lake.cli.live import Live
     from lifelog_lake.collect import registry
     from lifelog_lake.collect.supervisor import Supervisor
+    from lifelog_lake.lake.identity import require_known, require_real
 
     refuse_second(home)
     if config.write_default(home.path, registry.models()):
         say(f"Wrote the settings {home.path / config.CONFIG_NAME}")
     trouble = _lake(home)
+    if not trouble and (lake := require_known(home)).demo is not None:
+        if not serve:
+            require_real(lake, home.lake_url)
+        pages.show(home, _server(home, port), browser=browser)
+        return
     extra = [_server(home, port)] if serve else []
     live = Live(home, serve=serve, browser=browser, trouble=trouble)
     supervisor = Supervisor(home, extra=extra, on_status=live.update)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import date
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -15,7 +15,8 @@ from lifelog_lake.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lifelog_lake.home import Home
+
+Result = TypeVar("Result")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -74,20 +75,15 @@ def demo(
                     else f"There is no lake at {opened.lake_url}; nothing to remove."
                 )
                 return
-            rows, count = plan.estimate(len(PICTURED))
-            say(f"About {_rounded(rows)} events, {size(count)}: {opened.lake_url}")
-            new = _shown(lambda progress: filling.fill(opened, plan, progress))
+            if filling.is_filled(opened, plan):
+                say(f"The lake holds this demo data already: {opened.lake_url}")
+            else:
+                rows, count = plan.estimate(len(PICTURED))
+                say(f"About {_rounded(rows)} events, {size(count)}: {opened.lake_url}")
+                _shown(lambda progress: filling.fill(opened, plan, progress))
+                say(f"Filled the lake with demo data: {opened.lake_url}")
     finally:
         lock.close()
-    _tell(opened, new=new)
-
-
-def _tell(home: Home, *, new: bool) -> None:
-    say(
-        f"Filled the lake with demo data: {home.lake_url}"
-        if new
-        else f"The lake holds this demo data already: {home.lake_url}"
-    )
     say("Look at it   lifelog up")
     say("Remove it    lifelog demo --remove")
 
@@ -109,7 +105,7 @@ def _rounded(count: int) -> str:
     return f"{count / 1_000_000:.1f} million"
 
 
-def _shown(work: Callable[[Callable[[str, int, int], None] | None], bool]) -> bool:
+def _shown(work: Callable[[Callable[[str, int, int], None] | None], Result]) -> Result:
     """Do it, with a bar in a terminal."""
     if not sys.stderr.isatty():
         return work(None)

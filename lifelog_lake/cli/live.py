@@ -39,8 +39,18 @@ class Live:
     A display that fails (a closed terminal) never ends capture.
     """
 
-    def __init__(self, home: Home, *, serve: bool, browser: bool, trouble: str = "") -> None:
+    def __init__(
+        self,
+        home: Home,
+        *,
+        serve: bool,
+        browser: bool,
+        trouble: str = "",
+        nothing: str = "",
+    ) -> None:
+        """``nothing`` says why nothing is recorded, if nothing is."""
         self._home = home
+        self._nothing = nothing
         self._serve = serve
         self._browser = browser and _has_display()
         self._trouble = trouble
@@ -155,10 +165,10 @@ class Live:
         if self._serve and (self._address or out().is_terminal):
             lines.append(f"Open      {self._address or '(starting)'}")
         lines += [
-            f"Records   {self._recorded()}",
+            f"Records   {self._nothing or self._recorded()}",
             f"Kept in   {self._home.lake_url}",
             f"Settings  {self._home.path / CONFIG_NAME}",
-            "Pause     lifelog pause 30m",
+            *([] if self._nothing else ["Pause     lifelog pause 30m"]),
             "Stop      Ctrl-C",
         ]
         if self._trouble:

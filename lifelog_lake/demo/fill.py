@@ -34,6 +34,7 @@ from lifelog_lake.lake.identity import (
     forget,
     init_lake,
     read_identity,
+    require_known,
     write_identity,
 )
 from lifelog_lake.lake.table import StreamTable
@@ -50,13 +51,10 @@ Progress = Callable[[str, int, int], None]
 Item = TypeVar("Item")
 
 
-def fill(
-    home: Home, plan: Plan, progress: Progress | None = None, clock: Clock | None = None
-) -> bool:
-    """Fill the home's lake, made if there is none; False if it holds this very plan already.
+def is_filled(home: Home, plan: Plan, clock: Clock | None = None) -> bool:
+    """Whether the home's lake holds just this plan, whole. Home and lake are made if missing.
 
-    The caller keeps other writers of the home away. Raises :class:`UsageError` if the lake holds
-    anything else.
+    Raises :class:`UsageError` if the lake holds anything else, or its disk has no room.
     """
     target = parse_url(home.lake_url)
     identity = init_lake(home, clock=clock or SystemClock())
@@ -68,13 +66,23 @@ def fill(
             hint="Remove it with: lifelog demo --remove",
         )
     elif identity.demo.get("state") == COMPLETE:
-        return False
+        return True
     _require_room(target, plan)
+    return False
+
+
+def fill(home: Home, plan: Plan, progress: Progress | None = None) -> None:
+    """Fill the home's lake, or finish what was interrupted; nothing if it is filled.
+
+    The caller keeps other writers of the home away. Raises as :func:`is_filled` does.
+    """
+    if is_filled(home, plan):
+        return
+    target, identity = parse_url(home.lake_url), require_known(home)
     write_identity(target, replace(identity, demo=plan.mark(FILLING)))
     with ThreadPoolExecutor(max_workers=min(4, (os.cpu_count() or 1) + 1)) as pool:
         _Fill(target, plan, pool, progress or _silent).run()
     write_identity(target, replace(identity, demo=plan.mark(COMPLETE)))
-    return True
 
 
 def remove(home: Home, progress: Progress | None = None) -> bool:
