@@ -60,11 +60,6 @@ class Lake:
         """What ``lifelog demo`` filled it with; None for a lake of real days."""
         return self._identity.demo
 
-    @property
-    def demo(self) -> Mapping[str, object] | None:
-        """What ``lifelog demo`` filled it with; None for a lake of real days."""
-        return self._identity.demo
-
     def streams(self) -> list[str]:
         """Names of the streams that have a table."""
         return self._target.streams()
