@@ -5,6 +5,7 @@ The only typeface is the one that Pillow carries: pictures don't depend on what 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from functools import cache
 
 from PIL import Image, ImageDraw, ImageFont
@@ -26,9 +27,24 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
 
 
 @cache
+def _length(words: str, size: int) -> float:
+    return _font(size).getlength(words)
+
+
+@cache
+def _cut(words: str, size: int, most: int) -> str:
+    """As much of a line as ``most`` px can hold."""
+    if _length(words, size) <= most:
+        return words
+    font = _font(size)
+    kept = bisect_left(range(len(words)), most, key=lambda n: font.getlength(words[:n] + "…"))
+    return words[: max(kept - 1, 0)] + "…"
+
+
+@cache
 def _glyph(character: str, size: int, cell: int) -> Image.Image:
     image = Image.new("L", (cell, size + 6), 0)
-    width = _font(size).getlength(character)
+    width = _length(character, size)
     ImageDraw.Draw(image).text(
         (round((cell - width) / 2), 0), character, font=_font(size), fill=255
     )
@@ -68,13 +84,10 @@ class Canvas:
         self, x: int, y: int, words: str, size: int = 14, fill: Colour = INK, *, most: int = 0
     ) -> int:
         """One line of text, cut to ``most`` px if given; where it ends."""
-        font = _font(size)
-        if most and font.getlength(words) > most:
-            while words and font.getlength(words + "…") > most:
-                words = words[:-1]
-            words += "…"
-        self._draw.text((x, y), words, font=font, fill=fill)
-        return x + round(font.getlength(words))
+        if most:
+            words = _cut(words, size, most)
+        self._draw.text((x, y), words, font=_font(size), fill=fill)
+        return x + round(_length(words, size))
 
     def middle(self, x: int, y: int, words: str, size: int, fill: Colour) -> None:
         """One line of text around a point."""
@@ -84,17 +97,17 @@ class Canvas:
         self, x: int, y: int, words: str, width: int, size: int = 15, fill: Colour = INK
     ) -> int:
         """Text in lines of a width; where the next line would be."""
-        font, line = _font(size), ""
+        lines, line, space = [], "", _length(" ", size)
+        reach = 0.0
         for word in words.split():
-            longer = f"{line} {word}".strip()
-            if font.getlength(longer) > width:
-                self._draw.text((x, y), line, font=font, fill=fill)
-                y += round(size * 1.55)
-                line = word
-            else:
-                line = longer
-        self._draw.text((x, y), line, font=font, fill=fill)
-        return y + round(size * 1.55)
+            if line and reach + space + _length(word, size) > width:
+                lines.append(line)
+                line, reach = "", 0.0
+            reach += (space if line else 0.0) + _length(word, size)
+            line = f"{line} {word}" if line else word
+        for row, text in enumerate([*lines, line]):
+            self._draw.text((x, y + row * _leading(size)), text, font=_font(size), fill=fill)
+        return y + (len(lines) + 1) * _leading(size)
 
     def code(self, x: int, y: int, words: str, fill: Colour, *, size: int = 15) -> int:
         """Text in which each character has the same width; where it ends."""
@@ -104,6 +117,10 @@ class Canvas:
                 self.image.paste(fill, (x, y), _glyph(character, size, cell))
             x += cell
         return x
+
+
+def _leading(size: int) -> int:
+    return size * 155 // 100
 
 
 def mix(first: Colour, second: Colour, percent: int) -> Colour:

@@ -25,6 +25,7 @@ from lifelog_lake.demo.texts import (
     KEYWORDS,
     PEOPLE,
     PLACES,
+    QUERIES,
     REPLIES,
     SENTENCES,
     SHELL,
@@ -68,7 +69,7 @@ def editor(canvas: Canvas, scene: Scene, variant: int, own: Chance, now: Chance)
     canvas.box(210, TOP, WIDTH - 210, 30, (43, 47, 58))
     canvas.box(210, TOP, 190, 30, NIGHT)
     canvas.text(226, TOP + 7, scene.subject, 14, (232, 234, 240))
-    lines = [line.replace("{topic}", scene.subject) for line in CODE]
+    lines = [line.replace("{topic}", project) for line in _lines(scene.subject)]
     begin = (own.one(0, 12) + variant * 3) % (len(lines) - 12)
     cursor = now.one(4, 24)
     for row in range(31):
@@ -80,7 +81,13 @@ def editor(canvas: Canvas, scene: Scene, variant: int, own: Chance, now: Chance)
             _code(canvas, 276, y, lines[line])
     canvas.box(0, HEIGHT - 26, WIDTH, 26, (62, 96, 140))
     canvas.text(14, HEIGHT - 22, "main", 13, (236, 240, 246))
-    canvas.text(WIDTH - 190, HEIGHT - 22, f"Ln {begin + cursor + 1}, UTF-8, Python", 13, PAPER)
+    canvas.text(WIDTH - 190, HEIGHT - 22, f"Ln {begin + cursor + 1}, UTF-8", 13, PAPER)
+
+
+def _lines(file: str) -> tuple[str, ...]:
+    if file.endswith(".md"):
+        return ("# {topic}", "", *(line for text in SENTENCES for line in (f"- {text}", "")))
+    return QUERIES if file.endswith(".sql") else CODE
 
 
 def _code(canvas: Canvas, x: int, y: int, line: str) -> None:

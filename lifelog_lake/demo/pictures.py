@@ -46,5 +46,5 @@ def picture(seed: int, scene: int, variant: int) -> Picture:
     return Picture(
         content=content,
         sha256=hashlib.sha256(content).hexdigest(),
-        frame_hash=xxhash.xxh3_64_hexdigest(image.convert("RGBA").tobytes("raw", "BGRA")),
+        frame_hash=xxhash.xxh3_64_hexdigest(image.tobytes("raw", "BGRX")),
     )

@@ -67,7 +67,7 @@ class Plan:
     @property
     def variants(self) -> int:
         """Pictures a scene: more days, more pictures, a few thousand at most."""
-        return min(2 + self.days // 45, 24)
+        return min(2 + self.days // 50, 24)
 
     @property
     def sounds(self) -> int:

@@ -81,8 +81,25 @@ CODE = (
     "    lines = [f'{name:4} {value:8.3f} m' for name, value in found.items()]",
     "    return '\\n'.join(lines)",
 )
+QUERIES = tuple(
+    line
+    for table, columns in (
+        ("orders", ("placed_at timestamp", "region text", "total numeric")),
+        ("refunds", ("order_id bigint", "booked_at timestamp", "amount numeric")),
+        ("customers", ("name text", "since date", "city text")),
+        ("invoices", ("order_id bigint", "number text", "due date")),
+        ("shipments", ("order_id bigint", "carrier text", "left_at timestamp")),
+    )
+    for line in (
+        f"create table {table} (",
+        "    id bigint primary key,",
+        *(f"    {column}," for column in columns),
+        ");",
+        "",
+    )
+)
 KEYWORDS = frozenset(
-    {"from", "import", "def", "class", "return", "for", "in", "if", "else"}
+    {"from", "import", "def", "class", "return", "for", "in", "if", "else", "create", "table"}
     | {"None", "True", "False", "dict", "list", "tuple", "str", "float"}
 )
 
