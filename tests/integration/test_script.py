@@ -120,6 +120,7 @@ def test_lines_become_events_of_their_stream(script: Script) -> None:
     assert script.rows("web")[0]["tab_count"] == 3
     script.until(lambda: set(runner.beat.observed) == {"sensor", "web"}, "both observed")
     assert runner.beat.state == "running"
+    assert runner.beat.every_s == 3630  # stale is what gives nothing for five times as long
     assert not mine()
 
 
@@ -285,7 +286,7 @@ def test_what_a_command_leaves_behind_ends_with_it(script: Script) -> None:
 
 
 def test_a_time_out_ends_the_whole_family(script: Script) -> None:
-    script.start(family=python(FAMILY + "time.sleep(600)", timeout_s=3, every_s=3600))
+    script.start(family=python(FAMILY + "time.sleep(600)", timeout_s=6, every_s=3600))
     script.until(lambda: "took longer" in script.reason, "the time-out")
     wait_for(lambda: all(gone(int(pid)) for pid in script.values), "the end of all")
     assert len(script.values) == 2
