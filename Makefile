@@ -18,6 +18,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
+# A real ActivityWatch server for the tests: its pins don't fit ours. It goes and comes with .venv.
+AW := $(VENV)/aw-server
 WORKERS ?= 2
 
 # What rides in the wheel as data is copied at installation, editable or not.
@@ -41,7 +43,7 @@ setup: $(VENV)/.project ## Make .venv with all extras and the command lifelog
 run: setup ## Record this device and open its pages (ARGS="--port 8899" are handed on)
 	@exec $(BIN)/lifelog up $(ARGS)
 
-test: setup lint ## Lint, types and all tests but bench and soak (ARGS go to pytest)
+test: setup lint $(AW)/.made ## Lint, types and all tests but bench and soak (ARGS go to pytest)
 	@tools/system-packages.sh test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
@@ -50,11 +52,11 @@ lint: setup ## Format check, lint and strict types
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 
-bench: setup ## Measure against the baselines; writes docs/benchmarks.md
+bench: setup $(AW)/.made ## Measure against the baselines; writes docs/benchmarks.md
 	@tools/system-packages.sh test
 	$(BIN)/python -m tests.bench $(ARGS)
 
-soak: setup ## The long runs
+soak: setup $(AW)/.made ## The long runs
 	@tools/system-packages.sh test
 	$(BIN)/python -m pytest -m soak $(ARGS)
 
@@ -83,4 +85,9 @@ $(VENV)/.requirements: $(VENV)/.uv requirements/dev.txt
 $(VENV)/.project: $(VENV)/.requirements pyproject.toml $(DATA)
 	$(UV) pip install --python $(BIN)/python --quiet --no-deps --no-build-isolation \
 		--reinstall-package lifelog-lake --editable .
+	@touch $@
+
+$(AW)/.made: $(VENV)/.uv requirements/aw-server.txt
+	@rm -rf $(AW) && $(UV) venv --quiet --no-project --python $(BIN)/python $(AW)
+	$(UV) pip install --python $(AW)/bin/python --quiet --require-hashes -r requirements/aw-server.txt
 	@touch $@

@@ -50,6 +50,8 @@ class Beat:
     ``observed`` says per stream when its source was last looked at with success, whether or not
     that gave a row. ``errors`` counts since the child started; ``reason`` says why the state is
     what it is and what to do, never captured content. ``every_s`` is how often it looks.
+    ``share`` is how much of a source's history has been brought in, 0 to 1, None when there is none
+    left; ``doing`` says in words where it is. ``unseen`` tells why a stream can't be observed.
     """
 
     state: State
@@ -57,6 +59,9 @@ class Beat:
     reason: str = ""
     every_s: float | None = None
     observed: Mapping[str, int] = field(default_factory=dict)
+    share: float | None = None
+    doing: str = ""
+    unseen: Mapping[str, str] = field(default_factory=dict)
 
     def line(self) -> bytes:
         """The beat as the line that goes over the pipe."""
@@ -68,6 +73,11 @@ class Beat:
                 "reason": clean_text(self.reason[:MAX_TEXT])[0],
                 "every_s": self.every_s,
                 "observed": dict(self.observed),
+                "share": self.share,
+                "doing": clean_text(self.doing[:MAX_TEXT])[0],
+                "unseen": {
+                    stream: clean_text(why[:MAX_TEXT])[0] for stream, why in self.unseen.items()
+                },
             },
             option=orjson.OPT_APPEND_NEWLINE,
         )
@@ -82,6 +92,7 @@ def read_beat(line: bytes) -> Beat | None:
     if not isinstance(value, dict) or value.get("beat") != 1 or value.get("state") not in STATES:
         return None
     errors, observed, every_s = value.get("errors"), value.get("observed"), value.get("every_s")
+    share, unseen = value.get("share"), value.get("unseen")
     return Beat(
         state=value["state"],
         errors=errors if isinstance(errors, int) else 0,
@@ -90,6 +101,13 @@ def read_beat(line: bytes) -> Beat | None:
         observed=(
             {str(stream): at for stream, at in observed.items() if isinstance(at, int)}
             if isinstance(observed, dict)
+            else {}
+        ),
+        share=min(max(float(share), 0.0), 1.0) if isinstance(share, int | float) else None,
+        doing=str(value.get("doing") or ""),
+        unseen=(
+            {str(stream): str(why) for stream, why in unseen.items()}
+            if isinstance(unseen, dict)
             else {}
         ),
     )
@@ -152,10 +170,7 @@ class Lifeline:
         if not self._stopping:
             self._wind_up(self._hang_s)
         now_s = self._clock.monotonic_s()
-        same = self._last is not None and (self._last.state, self._last.reason) == (
-            beat.state,
-            beat.reason,
-        )
+        same = self._last is not None and _words(self._last) == _words(beat)
         self._last = beat
         if same and now_s - self._last_s < BEAT_EVERY_S / 2:
             return
@@ -184,6 +199,11 @@ class Lifeline:
     def _wind_up(seconds: float) -> None:
         if sys.platform != "win32":
             signal.setitimer(signal.ITIMER_REAL, seconds)  # SIGALRM's default ends the process
+
+
+def _words(beat: Beat) -> tuple[object, ...]:
+    """What a person should hear of at once."""
+    return beat.state, beat.reason, beat.share is None, beat.unseen
 
 
 def _take_stdout() -> int:

@@ -1,9 +1,10 @@
 """Settings: ``config.toml``, then ``LIFELOG_*`` from the environment, then flags.
 
 Loaded once into a frozen object and passed on. ``[ship] every_s`` is ``LIFELOG_SHIP__EVERY_S``.
-``LOG_LEVEL`` and ``LOG_FILE`` are honoured too (``LIFELOG_LOG__*`` wins over them); an empty
-``LOG_FILE`` means the console. An unknown key is an error that names the nearest known one, a wrong
-value one that names where it was set. The first run writes a commented ``config.toml`` and goes on.
+``LOG_LEVEL``, ``LOG_FILE`` and ``AW_*_BUCKET_ID`` are honoured too (the long names win over them);
+an empty ``LOG_FILE`` means the console. An unknown key is an error that names the nearest known
+one, a wrong value one that names where it was set. The first run writes a commented ``config.toml``
+and goes on.
 """
 
 from __future__ import annotations
@@ -34,6 +35,15 @@ from lifelog_lake.errors import UsageError
 GIB = 1024**3
 PREFIX = "LIFELOG_"
 CONFIG_NAME = "config.toml"
+
+#: Names that other programs gave to what we set, too; our long names win over them.
+ALIASES: dict[str, tuple[str, ...]] = {
+    "LOG_LEVEL": ("log", "level"),
+    "LOG_FILE": ("log", "file"),
+    "AW_WINDOW_BUCKET_ID": ("collectors", "activitywatch", "window_bucket"),
+    "AW_AFK_BUCKET_ID": ("collectors", "activitywatch", "afk_bucket"),
+    "AW_WEB_BROWSER_BUCKET_ID": ("collectors", "activitywatch", "web_bucket"),
+}
 
 #: Names that other programs use in ``LOG_LEVEL`` for levels that we have.
 LOG_LEVELS = {"trace": "debug", "warn": "warning", "fatal": "error", "critical": "error"}
@@ -222,12 +232,19 @@ def _environment() -> dict[str, Any]:
             f"The environment isn't usable: {error}.",
             hint=f"Set one setting a variable: {PREFIX}SHIP__EVERY_S=60.",
         ) from None
-    log: dict[str, Any] = {}
-    if level := os.environ.get("LOG_LEVEL", "").strip().lower():
-        log["level"] = LOG_LEVELS.get(level, level)
-    if "LOG_FILE" in os.environ:
-        log["file"] = os.environ["LOG_FILE"]
-    return _merge({"log": log}, values) if log else values
+    aliased: dict[str, Any] = {}
+    for variable, setting in ALIASES.items():
+        value = os.environ.get(variable)
+        if value is None or (not value.strip() and variable != "LOG_FILE"):
+            continue
+        if variable == "LOG_LEVEL":
+            level = value.strip().lower()
+            value = LOG_LEVELS.get(level, level)
+        nested: Any = value
+        for part in reversed(setting):
+            nested = {part: nested}
+        aliased = _merge(aliased, nested)
+    return _merge(aliased, values)
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -276,8 +293,8 @@ def variable_of(setting: tuple[str, ...]) -> str | None:
     for variable in os.environ:
         if variable.upper() == wanted:
             return variable
-    alias = {"log.level": "LOG_LEVEL", "log.file": "LOG_FILE"}.get(".".join(setting))
-    return alias if alias is not None and alias in os.environ else None
+    aliases = [variable for variable, named in ALIASES.items() if named == setting]
+    return next((variable for variable in aliases if os.environ.get(variable) is not None), None)
 
 
 def _fields_at(model: type[BaseModel], path: tuple[str, ...]) -> list[str]:

@@ -35,3 +35,5 @@ compile hub pyproject.toml --extra hub --constraints requirements/dev.txt
 compile device pyproject.toml --extra device --constraints requirements/dev.txt
 compile base pyproject.toml --constraints requirements/dev.txt
 compile bootstrap requirements/bootstrap.in "$@"
+# The ActivityWatch server that the tests run, in an environment of its own.
+compile aw-server requirements/aw-server.in "$@"

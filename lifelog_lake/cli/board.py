@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from rich import box
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -48,6 +49,14 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """A source's past that is being brought in: how much of it, 0 to 1, and where it is."""
+
+    share: float
+    doing: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
     """The state of a device. ``findings`` are sentences; none = all is well."""
 
@@ -57,6 +66,7 @@ class Board:
     pause: Mapping[str, Any] | None
     rows: tuple[Row, ...]
     findings: tuple[str, ...]
+    histories: tuple[History, ...] = ()
 
 
 def make_board(
@@ -102,6 +112,11 @@ def make_board(
         pause=pause,
         rows=tuple(rows),
         findings=tuple(findings),
+        histories=tuple(
+            History(share=float(told["share"]), doing=str(told["doing"]))
+            for child in children.values()
+            if running and (told := child.get("history"))
+        ),
     )
 
 
@@ -139,6 +154,9 @@ def _row(
         label = PROCESSES.get(name, name)
     reason = str(live.get("reason") or "")
     state = str(live.get("state", "-"))
+    if stream in (live.get("stale") or ()):
+        state = "stale"
+        reason = (live.get("unseen") or {}).get(stream) or reason
     if not reason and state not in WELL:
         reason = str(live.get("last_error") or "")
     return Row(
@@ -171,6 +189,17 @@ def table_of(board: Board, now_us: int) -> Table:
             waiting(row),
             ago(row.shipped_at, now_us),
         )
+    return table
+
+
+def bars_of(board: Board) -> Table | None:
+    """A bar for each past that is being brought in; None if there is none."""
+    if not board.histories:
+        return None
+    table = Table.grid(padding=(0, 1))
+    for history in board.histories:
+        bar = ProgressBar(total=1.0, completed=history.share, width=30)
+        table.add_row("History", bar, f"{history.share:.0%}", Text(history.doing))
     return table
 
 

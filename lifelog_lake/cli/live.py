@@ -17,7 +17,7 @@ from rich.console import Group
 from rich.text import Text
 
 from lifelog_lake import __version__, fsio
-from lifelog_lake.cli.board import Board, Row, make_board, pause_line, table_of
+from lifelog_lake.cli.board import Board, Row, bars_of, make_board, pause_line, table_of
 from lifelog_lake.cli.output import out
 from lifelog_lake.clock import SystemClock
 from lifelog_lake.collect import registry
@@ -190,6 +190,8 @@ class Live:
             if self._board.pause is not None:
                 parts.append(Text(pause_line(self._board.pause), style="yellow"))
             parts.append(table_of(self._board, self._clock.wall_us()))
+            if (bars := bars_of(self._board)) is not None:
+                parts.append(bars)
             parts += [Text(f"Trouble   {line}", style="red") for line in self._board.findings]
         return Group(*parts)
 
@@ -197,6 +199,10 @@ class Live:
         """Without a terminal: a line whenever a state changes, none otherwise."""
         now = {row.name: _words(row) for row in board.rows if row.state != "-"}
         now["pause"] = pause_line(board.pause) if board.pause is not None else ""
+        for history in board.histories:  # a line each tenth
+            now["history"] = f"History is read: {int(history.share * 10) * 10} %"
+        if not board.histories and "history" in self._said:
+            now["history"] = "History is read: all of it"
         for name, words in now.items():
             if words and self._said.get(name) != words:
                 self._print(words)

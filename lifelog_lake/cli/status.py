@@ -28,7 +28,7 @@ def status(context: typer.Context, home: HomeOption = None, as_json: JsonOption 
     """
     import psutil
 
-    from lifelog_lake.cli.board import headline, make_board, pause_line, table_of
+    from lifelog_lake.cli.board import bars_of, headline, make_board, pause_line, table_of
     from lifelog_lake.clock import SystemClock
     from lifelog_lake.collect.health import read_status
     from lifelog_lake.pause import paused
@@ -63,6 +63,7 @@ def status(context: typer.Context, home: HomeOption = None, as_json: JsonOption 
                 "started_at": as_iso({"at": board.started_at})["at"],
                 "pause": None if in_force is None else as_iso(in_force),
                 "rows": [as_iso(dataclasses.asdict(row)) for row in board.rows],
+                "histories": [dataclasses.asdict(history) for history in board.histories],
                 "findings": list(board.findings),
             }
         )
@@ -75,6 +76,8 @@ def status(context: typer.Context, home: HomeOption = None, as_json: JsonOption 
             say(pause_line(in_force), style="yellow")
         if board.rows:
             out().print(table_of(board, now_us))
+        if (bars := bars_of(board)) is not None:
+            out().print(bars)
         for finding in board.findings:
             say(f"Finding: {finding}", style="yellow")
     if board.findings:

@@ -33,5 +33,14 @@ class Trial:
         """Remember it."""
         self.said = reason
 
+    def remark(self, text: str) -> None:
+        """Tell nobody."""
+
+    def unseen(self, stream: str, why: str) -> None:
+        """Tell nobody."""
+
+    def progress(self, share: float | None, doing: str = "") -> None:
+        """Tell nobody."""
+
     def refuse(self, stream: str, payload: bytes, error: InvalidEvent) -> None:
         """Keep nothing."""

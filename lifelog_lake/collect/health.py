@@ -49,7 +49,7 @@ def pulse_data(
                 "state": state_of(child, stream),
                 "last_capture_at": child.observed.get(stream) if stream else None,
                 "errors": child.errors,
-                "last_error": child.last_reason or None,
+                "last_error": child.beat.unseen.get(stream or "") or child.last_reason or None,
                 "restarts": child.restarts,
                 "cpu_percent": use[0] if use else None,
                 "memory_bytes": use[1] if use else None,
@@ -126,14 +126,19 @@ def status_data(
 
 def _child_data(child: Child, usage: Mapping[str, tuple[float, int] | None]) -> dict[str, object]:
     use = usage.get(child.spec.name)
+    stale = [name for name in child.spec.streams if state_of(child, name) == "stale"]
+    beat = child.beat
     return {
-        "state": "stale" if child.state == "running" and child.stale else child.state,
+        "state": "stale" if len(stale) == len(child.spec.streams) > 0 else child.state,
+        "stale": stale,
         "streams": list(child.spec.streams),
         "pid": child.pid,
         "last_beat_at": child.last_beat_us,
         "observed_at": dict(child.observed),
         "errors": child.errors,
-        "reason": child.beat.reason if child.running else child.last_reason,
+        "unseen": dict(beat.unseen),
+        "history": None if beat.share is None else {"share": beat.share, "doing": beat.doing},
+        "reason": beat.reason if child.running else child.last_reason,
         "last_error": child.last_reason or None,
         "restarts": child.restarts,
         "cpu_percent": use[0] if use else None,

@@ -84,6 +84,21 @@ class Context(Protocol):
         The state is *error* with this reason until it is taken back. Never captured content.
         """
 
+    def remark(self, text: str) -> None:
+        """Say what a person should know though all is well; "" = nothing. No captured content."""
+
+    def unseen(self, stream: str, why: str) -> None:
+        """Say why nothing of a stream can be observed while the others go on, and what to do about
+        it; "" = no more. The stream is *stale* after a while, and this is told with it.
+        """
+
+    def progress(self, share: float | None, doing: str = "") -> None:
+        """Say how much of the source's history is read, 0 to 1, and where it is (a few words).
+
+        Until it is None again, ``poll`` is called without a wait; so each call should take a second
+        at most, in which case the source's present isn't kept waiting either.
+        """
+
     def refuse(self, stream: str, payload: bytes, error: InvalidEvent) -> None:
         """Put one item of the source that can't be a row into quarantine, and count it."""
 

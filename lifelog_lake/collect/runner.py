@@ -27,8 +27,9 @@ from lifelog_lake.events import Event
 from lifelog_lake.pause import paused
 from lifelog_lake.validate import JSON
 
-#: How long to wait before an unavailable source is tried again.
-RETRY_S = 30.0
+#: How long to wait before an unavailable source is tried again; within ten seconds of its return
+#: it must be recorded.
+RETRY_S = 5.0
 
 
 class SpoolLike(Protocol):
@@ -81,8 +82,13 @@ class Runner:
         self._state: State = "starting"
         self._reason = ""
         self._trouble = ""
+        self._remark = ""
         self._errors = 0
         self._observed: dict[str, int] = {}
+        self._unseen: dict[str, str] = {}
+        self._share: float | None = None
+        self._doing = ""
+        self._hurry = False
         self.log = structlog.get_logger().bind(collector=cls.name)
 
     # --- what the loop uses -------------------------------------------------------------------
@@ -96,10 +102,15 @@ class Runner:
             reason=self._reason,
             every_s=self._settings.look_s,
             observed=dict(self._observed),
+            share=self._share,
+            doing=self._doing,
+            unseen=dict(self._unseen),
         )
 
     def next_in_s(self) -> float:
         """Seconds until the next turn. Turns don't drift; ones that were missed are left out."""
+        if self._hurry:
+            return 0.0
         now_s = self._clock.monotonic_s()
         every_s = self._settings.every_s
         if self._next_s < now_s - every_s:
@@ -108,7 +119,9 @@ class Runner:
 
     def turn(self) -> None:
         """One look, or what the person, the spool or the source make of it."""
-        self._next_s += self._settings.every_s
+        if not self._hurry:
+            self._next_s += self._settings.every_s
+        self._hurry = False
         if paused(self._home, self._clock) is not None:
             self._let_go()
             if self._write_held():
@@ -131,7 +144,8 @@ class Runner:
             self._count(error)
             self._keep(streams_of(self._cls, self._settings)[0], b"", str(error))
         if not self._held:
-            self._be("error" if self._trouble else "running", self._trouble)
+            self._be("error" if self._trouble else "running", self._trouble or self._remark)
+            self._hurry = self._share is not None and not self._trouble
 
     def fail(self, error: Exception) -> None:
         """Say that the process ends because of an error, and write what can still be written."""
@@ -175,6 +189,21 @@ class Runner:
         """See :class:`~lifelog_lake.collect.protocol.Context`."""
         self._trouble = reason
 
+    def remark(self, text: str) -> None:
+        """See :class:`~lifelog_lake.collect.protocol.Context`."""
+        self._remark = text
+
+    def unseen(self, stream: str, why: str) -> None:
+        """See :class:`~lifelog_lake.collect.protocol.Context`."""
+        if why:
+            self._unseen[stream] = why
+        else:
+            self._unseen.pop(stream, None)
+
+    def progress(self, share: float | None, doing: str = "") -> None:
+        """See :class:`~lifelog_lake.collect.protocol.Context`."""
+        self._share, self._doing = share, doing
+
     def refuse(self, stream: str, payload: bytes, error: InvalidEvent) -> None:
         """See :class:`~lifelog_lake.collect.protocol.Context`."""
         self._count(error)
@@ -209,6 +238,7 @@ class Runner:
 
     def _let_go(self) -> None:
         collector, self._collector, self._trouble = self._collector, None, ""
+        self._share, self._doing, self._unseen, self._remark = None, "", {}, ""
         stop = getattr(collector, "stop", None)
         if stop is not None:
             stop()

@@ -216,7 +216,8 @@ class Supervisor:
                 child.stale.add(stream)
                 self._recorder.lifecycle(
                     "stale", collector=child.spec.name, stream=stream,
-                    reason=f"alive, but nothing observed for {age_s:.0f} s",
+                    reason=child.beat.unseen.get(stream)
+                    or f"alive, but nothing observed for {age_s:.0f} s",
                 )  # fmt: skip
             elif age_s < limit_s and stream in child.stale:
                 child.stale.discard(stream)

@@ -41,6 +41,7 @@ def run(directory: Path, *, quick: bool) -> Iterator[Row]:
         paint(buffer / "Xvfb_screen0")
         argv = [sys.executable, "-m", "lifelog_lake", "--home", str(directory / "home"), "collect"]
         environment = {k: v for k, v in display.env.items() if not k.startswith("LIFELOG_")}
+        environment["LIFELOG_COLLECTORS__ACTIVITYWATCH__ENABLED"] = "false"  # no server, no cost
         with (directory / "device.log").open("wb") as log:
             device = subprocess.Popen(argv, env=environment, stdout=log, stderr=log)
         try:

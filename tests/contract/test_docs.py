@@ -97,13 +97,16 @@ out. An unknown name is an error that names the nearest known one. `lifelog conf
 value in use and where it comes from.
 
 The environment name of a setting is `LIFELOG_`, its sections and its name in capitals, joined by
-two underscores. `LOG_LEVEL` and `LOG_FILE` are honoured too; the long names win over them.
+two underscores. Some shorter names are honoured too; the long names win over them.
 
 | variable | meaning |
 |---|---|
 | `LIFELOG_HOME` | The home directory. Default: the platform's directory for user data. |
 | `LOG_LEVEL` | As `LIFELOG_LOG__LEVEL`. |
 | `LOG_FILE` | As `LIFELOG_LOG__FILE`; set but empty = the console. |
+| `AW_WINDOW_BUCKET_ID` | As `LIFELOG_COLLECTORS__ACTIVITYWATCH__WINDOW_BUCKET`. |
+| `AW_AFK_BUCKET_ID` | As `LIFELOG_COLLECTORS__ACTIVITYWATCH__AFK_BUCKET`. |
+| `AW_WEB_BROWSER_BUCKET_ID` | As `LIFELOG_COLLECTORS__ACTIVITYWATCH__WEB_BUCKET`. |
 """
 
 

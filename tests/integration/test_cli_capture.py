@@ -55,6 +55,7 @@ class Device:
             "LIFELOG_HOME": str(home),
             "LIFELOG_SPOOL__MIN_FREE_BYTES": "0",
             "LIFELOG_SHIP__EVERY_S": "2",
+            "LIFELOG_COLLECTORS__ACTIVITYWATCH__ENABLED": "false",  # who runs it may have one
             "NO_COLOR": "1",
         }
         self.out = home.parent / "out.txt"

@@ -1,0 +1,403 @@
+"""Reads one bucket: all of its history from the oldest event on, then what comes.
+
+How the server answers (seen on aw-server 0.12.0, see docs/adr/006-activitywatch.md) decides how it
+is asked:
+
+- An answer is cut to the range that was asked for. So a range is asked for with a margin before it,
+  an event belongs to the page in which it *starts*, and one that reaches over the page's end is
+  fetched by its id, whole.
+- The margin also brings events without a duration: one that starts exactly where the range does is
+  left out by the server.
+- With a limit the newest come. So a page that is full is asked for again, half as long.
+- The newest event of a bucket may still grow, also after a while (a queue of heartbeats that
+  is sent late). It counts as finished when a newer one is there, or when it ended a while ago.
+
+Whatever was read, what is written is decided by what is known: ``_known`` holds where the rows of
+recent events end. Events before ``_to`` are done with. Each few minutes the last hour is read
+again; what is new there or has become longer is written, and what the process can't know because
+it was started since is offered again: the ids say that the lake has it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+
+import structlog
+
+from collectors.aw_client import BadAnswer, Bucket, Server
+from collectors.aw_events import AwEvent, Slicer, parse, start_ms_of
+from lifelog_lake.clock import MIN_US, US_PER_S, Clock
+from lifelog_lake.errors import InvalidEvent
+from lifelog_lake.events import Event
+from lifelog_lake.validate import JSON
+
+PAGE_EVENTS = 2_000
+MARGIN_MS = 5
+FIRST_PAGE_MS = 86_400_000
+LONGEST_PAGE_MS = 32 * 86_400_000
+#: The newest event counts as finished so long after its end.
+SETTLED_US = 15 * 60 * US_PER_S
+LOOK_BACK_MS = 3_600_000
+LOOK_BACK_EVERY_S = 300.0
+#: Fetching events one by one ends after so long; the page is then halved.
+SINGLES_S = 20.0
+#: An event that starts later than this from now comes from a wrong clock.
+FUTURE_US = 86_400 * US_PER_S
+#: A moment that can't be read is passed over after so many tries.
+TRIES = 3
+BEGINNING_MS = MIN_US // 1000
+MAX_REFUSED_BYTES = 256 * 1024
+MAX_OPEN = 200
+#: Rows of one append, so that an event of months doesn't lie in memory as a whole.
+APPEND_ROWS = 5_000
+
+
+@dataclass(slots=True)
+class Counts:
+    """What isn't in the lake on purpose, and what was odd; since the bucket was first read.
+
+    ``private`` and ``short`` events are left out by the settings, ``refused`` ones can't be rows,
+    ``rewritten`` ones came or changed after they were done with.
+    """
+
+    private: int = 0
+    short: int = 0
+    refused: int = 0
+    rewritten: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Sink:
+    """Where rows and what can't be rows go. ``append`` is told whether the reader's cursor stands
+    behind these rows; they may be none."""
+
+    append: Callable[[list[Event], bool], None]
+    refuse: Callable[[bytes, InvalidEvent], None]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Page:
+    """Events to take in, oldest first, and the raw ones that can't be."""
+
+    events: list[AwEvent] = field(default_factory=list)
+    bad: list[object] = field(default_factory=list)
+    why: InvalidEvent | None = None
+
+
+class BucketReader:
+    """One bucket. ``cursor`` is what :attr:`cursor` was when its rows became durable."""
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        server: Server,
+        slicer: Slicer,
+        sink: Sink,
+        clock: Clock,
+        cursor: JSON = None,
+    ) -> None:
+        self.bucket = bucket
+        self._server = server
+        self._slicer = slicer
+        self._sink = sink
+        self._clock = clock
+        self._log = structlog.get_logger().bind(bucket=bucket.id)
+        said = cursor if isinstance(cursor, dict) else {}
+        to, known, counts = said.get("to"), said.get("open"), said.get("counts")
+        self._to: int | None = to if isinstance(to, int) else None
+        self._known: dict[str, int | None] = {
+            key: end
+            for key, end in (known.items() if isinstance(known, dict) else ())
+            if isinstance(end, int)
+        }
+        self._counts = Counts()
+        for name, count in counts.items() if isinstance(counts, dict) else ():
+            if name in Counts.__slots__ and isinstance(count, int):
+                setattr(self._counts, name, count)
+        self.note = ""
+        self._starts: dict[str, int] = {}
+        self._refused: set[str] = set()
+        self._from = self._to
+        self._newest: int | None = None
+        self._span_ms = FIRST_PAGE_MS
+        self._failed = 0
+        self._passed_ms = 1
+        self._looked_back_s: float | None = None
+        self._updated: str | None = None
+        self._at_rest = False
+
+    @property
+    def cursor(self) -> dict[str, JSON]:
+        """How far it has come; goes into the append that brings the rows."""
+        open_: dict[str, JSON] = {
+            key: end
+            for key, end in self._known.items()
+            if end is not None and self._starts.get(key, self._to or 0) >= (self._to or 0)
+        }
+        return {
+            "to": self._to,
+            "open": dict(list(open_.items())[-MAX_OPEN:]),
+            "counts": asdict(self._counts),
+        }
+
+    @property
+    def behind(self) -> bool:
+        """Whether there is history that hasn't been read yet."""
+        return self._newest is not None
+
+    @property
+    def span_ms(self) -> tuple[int, int, int] | None:
+        """Of history that is being read: its begin, how far it is, its end. None when done."""
+        if self._newest is None or self._to is None:
+            return None
+        return (self._to if self._from is None else self._from), self._to, self._newest
+
+    def turn(self) -> None:
+        """Read once: a page of history, or what is new. One to a few requests.
+
+        Raises :class:`~lifelog_lake.errors.Unavailable` and :class:`BadAnswer`; nothing is lost.
+        """
+        if self._newest is None:
+            self._read_new()
+        else:
+            try:
+                self._read_page(self._newest)
+            except BadAnswer:
+                self._halve()
+                raise
+
+    # --- what is new --------------------------------------------------------------------------
+
+    def _read_new(self) -> None:
+        now_s = self._clock.monotonic_s()
+        look_back = self._looked_back_s is None or now_s - self._looked_back_s >= LOOK_BACK_EVERY_S
+        updated = self.bucket.updated
+        if not look_back and self._at_rest and updated is not None and updated == self._updated:
+            return  # the server's list says that nothing has come
+        begin = self._to
+        if begin is not None and look_back:
+            begin = min(begin, self._now_ms() - LOOK_BACK_MS)
+        try:
+            raw = self._events(begin)
+        except BadAnswer:  # too much, or one that the server can't give: go on page by page
+            self._looked_back_s = now_s
+            raw = self._server.events(self.bucket.id, limit=1)
+            self._begin_history(raw)
+            raise
+        if len(raw) > PAGE_EVENTS and not self._covered(raw):
+            self._begin_history(raw)
+            return
+        page = self._take(raw, begin)
+        self._write(page, whole=look_back)
+        self._updated = updated
+        if look_back:
+            self._looked_back_s = now_s
+
+    def _events(self, begin: int | None) -> list[object]:
+        start = None if begin is None else max(begin - MARGIN_MS, BEGINNING_MS)
+        return self._server.events(self.bucket.id, limit=PAGE_EVENTS + 1, start=start)
+
+    def _covered(self, raw: Sequence[object]) -> bool:
+        """Whether a full answer reaches back to what is done with."""
+        oldest = start_ms_of(raw[-1])
+        return self._to is not None and oldest is not None and oldest < self._to
+
+    # --- history ------------------------------------------------------------------------------
+
+    def _begin_history(self, raw: Sequence[object]) -> None:
+        starts = [at for at in map(start_ms_of, raw) if at is not None]
+        now = self._now_ms()
+        newest = max((at for at in starts if at <= now), default=now)
+        if self._to is None:
+            self._to = self._oldest_ms(newest)
+        self._from = self._to
+        self._newest = newest
+
+    def _oldest_ms(self, newest: int) -> int:
+        """A time at most an hour before the oldest event; found by halving."""
+        low, high = BEGINNING_MS, newest
+        while high - low > 3_600_000:
+            middle = (low + high) // 2
+            if self._server.events(self.bucket.id, limit=1, end=middle):
+                high = middle
+            else:
+                low = middle
+        return low
+
+    def _read_page(self, newest: int) -> None:
+        assert self._to is not None
+        begin = self._to
+        end = min(begin + self._span_ms, newest)
+        if end <= begin:
+            self._newest = None
+            self._read_new()
+            return
+        raw = self._server.events(
+            self.bucket.id,
+            limit=PAGE_EVENTS + 1,
+            start=max(begin - MARGIN_MS, BEGINNING_MS),
+            end=end,
+        )
+        if len(raw) > PAGE_EVENTS and end - begin > 1:
+            self._span_ms = max((end - begin) // 2, 1)
+            return
+        page = self._take(raw, begin, end)
+        if len(raw) > PAGE_EVENTS:
+            page.bad.append({"more than a page at this ms": begin})
+            page.why = InvalidEvent(f"More than {PAGE_EVENTS} events start in one ms.")
+        self._to = end
+        self._write(page, whole=False, history=True)
+        self._failed, self._passed_ms = 0, 1
+        if len(raw) < PAGE_EVENTS // 4:
+            self._span_ms = min(2 * self._span_ms, LONGEST_PAGE_MS)
+
+    def _halve(self) -> None:
+        """After a page that couldn't be read: a shorter one next time. What can't be read even for
+        itself is passed over, on record, so that it doesn't hold up all that follows."""
+        self._span_ms = max(self._span_ms // 2, 1)
+        self._failed = self._failed + 1 if self._span_ms == 1 else 0
+        if self._failed <= TRIES or self._to is None:
+            return
+        span = {"passed over from ms": self._to, "to ms": self._to + self._passed_ms}
+        self._refuse([span], InvalidEvent("The server can't give the events of this time."))
+        self._to += self._passed_ms
+        self._passed_ms *= 2
+        self._sink.append([], True)
+
+    # --- taking in ----------------------------------------------------------------------------
+
+    def _take(self, raw: Sequence[object], begin: int | None, end: int | None = None) -> _Page:
+        """The events of an answer that start in the range, whole and oldest first."""
+        page = _Page()
+        until_s = self._clock.monotonic_s() + SINGLES_S
+        for item in reversed(raw):
+            start = start_ms_of(item)
+            if start is not None and begin is not None and start < begin:
+                continue
+            if start is not None and end is not None and start >= end:
+                continue
+            try:
+                event = parse(item)
+                if end is not None and event.end >= end * 1000:
+                    whole = self._whole(event, until_s)
+                    if whole is None:
+                        continue
+                    event = whole
+                if event.start > self._clock.wall_us() + FUTURE_US:
+                    raise InvalidEvent("An event starts more than a day from now.")
+            except InvalidEvent as error:
+                page.bad.append(item)
+                page.why = page.why or error
+                continue
+            page.events.append(event)
+        return page
+
+    def _whole(self, event: AwEvent, until_s: float) -> AwEvent | None:
+        """The event as it is without the cut at the page's end; None if it has gone meanwhile."""
+        if event.server_id is None:
+            raise InvalidEvent("An event has no id.")
+        if self._clock.monotonic_s() > until_s:
+            raise BadAnswer("Too many events of this time are long.", hint="It goes on by itself.")
+        raw = self._server.event(self.bucket.id, event.server_id)
+        if raw is None:
+            return None
+        whole = parse(raw)
+        return whole if whole.key == event.key else None
+
+    def _write(self, page: _Page, *, whole: bool, history: bool = False) -> None:
+        """Write what the page brings. ``whole``: it holds all that is to be known; ``history``:
+        newer events are there, so all of these are finished."""
+        now = self._clock.wall_us()
+        events = [event for event in page.events if event.start <= now]
+        newest = max((event.start for event in events), default=None)
+        rows: list[Event] = []
+        known: dict[str, int | None] = {}
+        starts: dict[str, int] = {}
+        changed = 0
+        at_rest = True
+        for event in events:
+            key = event.key
+            done = history or event.start < (newest or 0) or event.end + SETTLED_US <= now
+            before = written = self._known.get(key)
+            try:
+                for row in self._slicer.rows(event, before, finished=done):
+                    rows.append(row)
+                    written = row.end
+                    if len(rows) >= APPEND_ROWS:
+                        self._sink.append(rows, False)
+                        rows = []
+            except InvalidEvent as error:
+                page.bad.append({"timestamp": event.start_ms, "data": event.data})
+                page.why = page.why or error
+                continue
+            if not history and self._to is not None and event.start_ms < self._to:
+                changed += self._is_changed(event, before)
+            elif done and written is None:
+                self._count_left_out(event)
+            at_rest = at_rest and done
+            known[key], starts[key] = written, event.start_ms
+        self._refuse(page.bad, page.why)
+        if not history:
+            self._known = known if whole else {**self._known, **known}
+            self._starts = starts if whole else {**self._starts, **starts}
+            self._at_rest = at_rest
+            if newest is not None:
+                self._to = max(newest // 1000, self._to or BEGINNING_MS)
+        if whole:
+            self._say_changed(changed)
+        self._sink.append(rows, True)
+
+    def _is_changed(self, event: AwEvent, before: int | None) -> bool:
+        """Whether an event that was done with isn't as it was; unknown just after a start."""
+        if self._looked_back_s is None:
+            return False
+        if event.key not in self._known:
+            return True
+        return before is not None and before != event.end
+
+    def _say_changed(self, changed: int) -> None:
+        self._counts.rewritten += changed
+        self.note = _changed_words(changed, self.bucket.id) if changed else ""
+        if changed:
+            self._log.warning("past_changed", events=changed)
+
+    def _count_left_out(self, event: AwEvent) -> None:
+        if event.private:
+            self._counts.private += 1
+        else:
+            self._counts.short += 1
+
+    def _refuse(self, bad: Sequence[object], why: InvalidEvent | None) -> None:
+        """Quarantine what hasn't been already; one file for all of an answer."""
+        texts = [_text(item) for item in bad]
+        fresh = [text for text in texts if text not in self._refused]
+        if not fresh or why is None:
+            return
+        if len(self._refused) > 10 * PAGE_EVENTS:
+            self._refused.clear()
+        self._refused.update(fresh)
+        self._counts.refused += len(fresh)
+        payload = "\n".join(fresh).encode("utf-8", "replace")[:MAX_REFUSED_BYTES]
+        error = InvalidEvent(
+            f"{len(fresh)} events of the bucket {self.bucket.id} can't be rows; the first: {why}"
+        )
+        self._sink.refuse(payload, error)
+
+    def _now_ms(self) -> int:
+        return self._clock.wall_us() // 1000
+
+
+def _text(item: object) -> str:
+    try:
+        return json.dumps(item)
+    except (ValueError, RecursionError):
+        return "an item that can't be written"
+
+
+def _changed_words(count: int, bucket: str) -> str:
+    return (
+        f"{count} past events of {bucket} came late or were changed: what they have more is added, "
+        "what was recorded before stays."
+    )
