@@ -134,8 +134,12 @@ _CATALOGUE: tuple[Stream, ...] = (
             sample_rate=("int64", "Hz"),
             channels=("int64", "number of channels"),
             speech=("float64", "share of the interval with speech, 0 to 1"),
-            level_dbfs=("float64", "root mean square level, dB of full scale"),
+            level_dbfs=(
+                "float64",
+                "root mean square level, dB of full scale; null = every sample is zero",
+            ),
             source=("string", "name of the input device"),
+            dropped=("bool", "the file was left out for want of speech, by drop_silence"),
         ),
     ),
     Stream(
