@@ -8,6 +8,7 @@ from typing import BinaryIO
 from urllib.parse import quote
 
 import polars as pl
+import tzlocal
 
 from lifelog_lake.errors import LakeDamaged, LakeUnreachable, UsageError
 from lifelog_lake.events import STREAMS
@@ -20,6 +21,9 @@ from lifelog_lake.recall.summary import as_html, summary
 from lifelog_lake.recall.tables import Tables
 from lifelog_lake.recall.timeline import reach, timeline
 from lifelog_lake.recall.usage import usage
+
+#: Streams in which the system speaks of itself.
+_ABOUT_ITSELF = frozenset({"pulse", "lifecycle", "alert"})
 
 
 def open_lake(url: str | None = None) -> Lake:
@@ -120,6 +124,21 @@ class Lake:
         clock). Raises :class:`~lifelog_lake.errors.UsageError` for what is no time or no stream.
         """
         return timeline(self._tables, self.streams(), start, end, streams, devices)
+
+    def last_day(self) -> date | None:
+        """The newest day, by this machine's clock, on which anything was captured; or None.
+
+        What the system tells of itself (pulses, lifecycle, alerts) and what is derived from other
+        rows doesn't count.
+        """
+        names = [
+            name
+            for name in self.streams()
+            if name in STREAMS and name not in _ABOUT_ITSELF and not STREAMS[name].derived
+        ]
+        newest = [contents.files["last_at"].max() for contents in self._tables.of_all(names)]
+        times = [at for at in newest if isinstance(at, datetime)]
+        return max(times).astimezone(tzlocal.get_localzone()).date() if times else None
 
     def usage(
         self,

@@ -108,8 +108,8 @@ def as_html(
     )
     if not found["rows"].sum():
         return head + (
-            "<div>It is empty. Start recording with <code>lifelog up</code>, or fill a lake of "
-            "its own with made-up years to look around: <code>lifelog demo</code>.</div>"
+            "<div>It is empty. Start recording with <code>lifelog up</code>, or fill it with "
+            "made-up days to look around: <code>lifelog demo</code>.</div>"
         )
     titles = ("Stream", "Rows", "From", "To", "Data", "Content", "Newest row of each device")
     body = "".join(_row(row, zone) for row in found.iter_rows(named=True) if row["rows"])

@@ -48,7 +48,7 @@ _WORDS = {
     "afk": ("status",),
     "journal": ("title", "description"),
     "attachment": ("name",),
-    "sensor": ("name", "unit"),
+    "sensor": ("name", "value", "unit"),
     "lifecycle": ("kind", "reason"),
     "alert": ("message",),
     "ocr": ("text",),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import socket
 import sys
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import orjson
 from lifelog_lake import fsio
 from lifelog_lake.errors import Transient, UsageError
 from lifelog_lake.home import Home
-from lifelog_lake.server import places
+from lifelog_lake.server import places, workspace
 from lifelog_lake.server.secret import read_token
 
 PAGE = "lifelog/timeline"
@@ -43,18 +42,21 @@ def prepare(home: Home, *, port: int | None = None) -> Launch:
     :class:`UsageError` if none is free or the address isn't this machine's.
     """
     read_token(home.path)
-    _make_workspace(home.path / "notebooks")
+    workspace.fill(home.path / "notebooks", places.shipped("notebooks"))
     ip = home.settings.server.ip
     free = free_port(ip, home.settings.server.port if port is None else port)
     jupyter = home.path / "run" / "jupyter"
     fsio.make_dirs(jupyter, at="server")
     _make_lab_config(home.path / "jupyter")
+    workspaces = home.path / "jupyter" / "lab" / "workspaces"
+    workspace.greet(workspaces)
     env = {
         **os.environ,
         "LIFELOG_HOME": str(home.path),
         # The hub's own Jupyter: a person's other settings and running servers stay apart.
         "JUPYTER_CONFIG_DIR": str(home.path / "jupyter"),
         "JUPYTER_RUNTIME_DIR": str(jupyter),
+        "JUPYTERLAB_WORKSPACES_DIR": str(workspaces),
         "JUPYTER_PREFER_ENV_PATH": "1",
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
@@ -122,12 +124,3 @@ def _make_lab_config(directory: Path) -> None:
         )
         content = {"disabledExtensions": dict.fromkeys(disabled, True)}
         fsio.write_atomic(path, orjson.dumps(content, option=orjson.OPT_INDENT_2), at="server")
-
-
-def _make_workspace(directory: Path) -> None:
-    """Copy the shipped notebooks that aren't there; what a person changed stays."""
-    fsio.make_dirs(directory, at="server")
-    for source in sorted(places.shipped("notebooks").glob("*.ipynb")):
-        target = directory / source.name
-        if not target.exists():
-            shutil.copyfile(source, target)
