@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from functools import cache
+from math import ceil
 
 from PIL import Image, ImageDraw, ImageFont
 
 Colour = tuple[int, int, int]
 WIDTH, HEIGHT = 1280, 800
 
+#: Of a character beyond its cell, px.
+ROOM = 4
 INK: Colour = (34, 38, 46)
 MUTED: Colour = (118, 124, 136)
 LINE: Colour = (222, 225, 231)
@@ -37,17 +40,16 @@ def _cut(words: str, size: int, most: int) -> str:
     if _length(words, size) <= most:
         return words
     font = _font(size)
-    kept = bisect_left(range(len(words)), most, key=lambda n: font.getlength(words[:n] + "…"))
+    kept = bisect_left(range(len(words)), most, key=lambda n: ceil(font.getlength(words[:n] + "…")))
     return words[: max(kept - 1, 0)] + "…"
 
 
 @cache
 def _glyph(character: str, size: int, cell: int) -> Image.Image:
-    image = Image.new("L", (cell, size + 6), 0)
-    width = _length(character, size)
-    ImageDraw.Draw(image).text(
-        (round((cell - width) / 2), 0), character, font=_font(size), fill=255
-    )
+    """A character in the middle of its cell, with room for wide ones at both sides."""
+    image = Image.new("L", (cell + 2 * ROOM, size + 6), 0)
+    x = ROOM + round((cell - _length(character, size)) / 2)
+    ImageDraw.Draw(image).text((x, 0), character, font=_font(size), fill=255)
     return image
 
 
@@ -114,7 +116,7 @@ class Canvas:
         cell = size * 3 // 5
         for character in words:
             if character != " ":
-                self.image.paste(fill, (x, y), _glyph(character, size, cell))
+                self.image.paste(fill, (x - ROOM, y), _glyph(character, size, cell))
             x += cell
         return x
 

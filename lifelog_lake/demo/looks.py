@@ -95,6 +95,9 @@ def _code(canvas: Canvas, x: int, y: int, line: str) -> None:
     if bare.startswith(("#", '"""')):
         canvas.code(x, y, line, (126, 156, 118))
         return
+    if bare.startswith("- "):
+        canvas.code(x, y, line, (214, 218, 226))
+        return
     for index, word in enumerate(line.split(" ")):
         plain: Colour = (214, 218, 226)
         colour = (198, 146, 214) if word.strip(":,()") in KEYWORDS else plain

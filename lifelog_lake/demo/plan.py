@@ -67,12 +67,12 @@ class Plan:
     @property
     def variants(self) -> int:
         """Pictures a scene: more days, more pictures, a few thousand at most."""
-        return min(2 + self.days // 50, 24)
+        return min(1 + self.days // 4, 3 + self.days // 60, 24)
 
     @property
     def sounds(self) -> int:
         """Minutes of sound of each kind."""
-        return min(2 + self.days // 60, 12)
+        return min(1 + self.days // 45, 12)
 
     @property
     def chunk_days(self) -> int:
