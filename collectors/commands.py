@@ -28,12 +28,13 @@ from lifelog_lake.collect import tether
 from lifelog_lake.collect.protocol import Context
 from lifelog_lake.config import Section
 from lifelog_lake.errors import InvalidEvent
-from lifelog_lake.events import STREAMS, Event
+from lifelog_lake.events import STREAMS, Event, is_pulled
 from lifelog_lake.validate import MAX_ROW_BYTES
 
 CHUNK_BYTES = 64 * 1024
 #: Waiting in memory for a command, and the most that one look takes.
 CHUNKS = 16
+READ_WAIT_MS = 250
 #: Of a line that is too long so much is kept.
 KEPT_BYTES = 4096
 #: So many bad lines in a row: what it prints are no rows, and it is ended.
@@ -117,9 +118,8 @@ class Run:
             cwd=Path.home(),
             start_new_session=True,
         )
-        assert self._process.stdout is not None
         threading.Thread(
-            target=_read, args=(self._process.stdout, self._chunks), name="command", daemon=True
+            target=_read, args=(self._process, self._chunks), name="command", daemon=True
         ).start()
 
     def lines(self, wait_s: float = 0.0) -> Iterator[tuple[bytes, bool]]:
@@ -155,12 +155,28 @@ class Run:
             self._rest, self._skips = b"", True
 
 
-def _read(pipe: IO[bytes], chunks: queue.Queue[bytes]) -> None:
+def _read(process: subprocess.Popen[bytes], chunks: queue.Queue[bytes]) -> None:
     """The reader's thread; an empty chunk is the end."""
-    with pipe:
-        while chunk := os.read(pipe.fileno(), CHUNK_BYTES):
+    assert process.stdout is not None
+    with process.stdout as pipe:
+        while _readable(process, pipe) and (chunk := os.read(pipe.fileno(), CHUNK_BYTES)):
             chunks.put(chunk)
     chunks.put(b"")
+
+
+def _readable(process: subprocess.Popen[bytes], pipe: IO[bytes]) -> bool:
+    """Wait for output; False if the tether has gone and there is none: a program that left its
+    group (a daemon) may hold the pipe for ever."""
+    if sys.platform == "win32":
+        return True
+    import select
+
+    ready = select.poll()
+    ready.register(pipe.fileno(), select.POLLIN)
+    while not ready.poll(READ_WAIT_MS):
+        if process.poll() is not None:
+            return bool(ready.poll(0))
+    return True
 
 
 class Job:
@@ -278,7 +294,7 @@ class Job:
         self._bad_in_a_row = 0
         if command.keep_running:
             self._bad, self.problem = 0, ""
-        return event if self._is_new(event.id) else None
+        return event if not is_pulled(event.id) or self._is_new(event.id) else None
 
     def _is_new(self, name: str) -> bool:
         """Whether it hasn't come in this life; what came in another one is seen by the shipper."""

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from collectors.activitywatch import ActivityWatchCollector
 from collectors.screen import ScreenCollector
 from collectors.script import ScriptCollector
 from lifelog_lake.collect.contract import CollectorContract
+from tests.fixtures.aw import WINDOW, AwServer, event, start_aw
 from tests.fixtures.xvfb import Display, start_xvfb
 
 
@@ -75,3 +77,36 @@ class TestScript(CollectorContract):
 
     def bring_back(self) -> None:
         self.away.rename(self.lines)
+
+
+@pytest.fixture(scope="module")
+def aw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwServer]:
+    server = start_aw(tmp_path_factory.mktemp("aw"))
+    yield server
+    server.stop()
+
+
+class TestActivityWatch(CollectorContract):
+    """A real server, whose history grows."""
+
+    collector = ActivityWatchCollector
+    starts = itertools.count(1_767_323_045_678, 20_000)
+
+    @pytest.fixture(autouse=True)
+    def source(self, aw: AwServer) -> None:
+        self.aw = aw
+        self.settings = {"url": aw.url, "every_s": 0.5, "timeout_s": 5, "streams": ["window"]}
+        if "history" not in aw.api("buckets/"):
+            aw.bucket("history", WINDOW)
+        self.give()
+        self.give()  # the newest may still grow
+
+    def give(self) -> None:
+        number = next(self.starts)
+        self.aw.insert("history", [event(number, 10, app="editor", title=f"title {number}")])
+
+    def take_away(self) -> None:
+        self.aw.kill()
+
+    def bring_back(self) -> None:
+        self.aw.start()

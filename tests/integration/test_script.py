@@ -285,6 +285,21 @@ def test_what_a_command_leaves_behind_ends_with_it(script: Script) -> None:
     assert all(gone(int(pid)) for pid in script.values)
 
 
+def test_a_daemon_that_keeps_the_pipe_does_not_hold_up_its_command(script: Script) -> None:
+    code = (
+        "import subprocess, sys\n"
+        "daemon = subprocess.Popen([sys.executable, '-S', '-c', 'import time; time.sleep(600)'],"
+        " start_new_session=True)\nprint('{\"value\": %d}' % daemon.pid)"
+    )
+    script.start(daemon=python(code, every_s=1, timeout_s=300))
+    try:
+        script.until(lambda: len(script.values) == 2, "a second run")
+        script.stop()
+    finally:
+        for pid in script.values:
+            os.kill(int(pid), signal.SIGKILL)
+
+
 def test_a_time_out_ends_the_whole_family(script: Script) -> None:
     script.start(family=python(FAMILY + "time.sleep(600)", timeout_s=6, every_s=3600))
     script.until(lambda: "took longer" in script.reason, "the time-out")
