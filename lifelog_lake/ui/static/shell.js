@@ -42,12 +42,13 @@ function render({ model, el }) {
   const status = h("div", { class: "ll-status", role: "status" });
   let unanswered = 0;
   function showStatus() {
-    const { state, summary, detail, lake } = unanswered > MOST_UNANSWERED
+    const { state, summary, detail, lake, microphone } = unanswered > MOST_UNANSWERED
       ? { state: "off", summary: "Not connected", detail: "Load the page again." }
       : model.get("status");
     status.replaceChildren(...(summary ? [
       h("span", { class: "ll-dot", "data-state": state, "aria-hidden": "true" }),
       h("span", { class: "ll-summary", title: plain(detail) || null }, h("bdi", {}, plain(summary))),
+      microphone ? h("span", { class: "ll-microphone" }, "● microphone live") : null,
       lake ? h("span", { class: "ll-lake", title: `The lake: ${plain(lake)}` }, h("bdi", {}, plain(lake))) : null,
     ].filter(Boolean) : []));
   }
