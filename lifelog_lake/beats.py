@@ -32,6 +32,9 @@ from lifelog_lake.validate import clean_text
 
 State = Literal["starting", "running", "paused", "unavailable", "full", "error", "stopping"]
 STATES: frozenset[str] = frozenset(get_args(State))
+#: In these a collector keeps its source open, also when nothing comes of it (*stale* is the
+#: supervisor's word): a microphone is live then.
+HOLDING = frozenset({"running", "stale", "full", "error"})
 
 #: A beat at least this often, whatever the child's work is.
 BEAT_EVERY_S = 10.0

@@ -17,6 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from lifelog_lake.beats import HOLDING
 from lifelog_lake.cli.output import ago, local, number, size, span
 from lifelog_lake.clock import US_PER_S
 from lifelog_lake.events import STREAMS
@@ -24,6 +25,7 @@ from lifelog_lake.spool import StreamStats
 
 #: The supervisor writes its status each few seconds; one that is older says nothing.
 STALE_AFTER_S = 30.0
+MICROPHONE = "● microphone live"
 #: Open segments are extended in steps, so a few rows seem to fill some MiB.
 MENTIONED_BYTES = 16 * 2**20
 #: States that need nobody.
@@ -67,6 +69,11 @@ class Board:
     rows: tuple[Row, ...]
     findings: tuple[str, ...]
     histories: tuple[History, ...] = ()
+
+    @property
+    def microphone(self) -> bool:
+        """Whether a microphone is open now."""
+        return any(row.name == "audio" and row.state in HOLDING for row in self.rows)
 
 
 def make_board(

@@ -17,7 +17,15 @@ from rich.console import Group
 from rich.text import Text
 
 from lifelog_lake import __version__, fsio
-from lifelog_lake.cli.board import Board, Row, bars_of, make_board, pause_line, table_of
+from lifelog_lake.cli.board import (
+    MICROPHONE,
+    Board,
+    Row,
+    bars_of,
+    make_board,
+    pause_line,
+    table_of,
+)
 from lifelog_lake.cli.output import out
 from lifelog_lake.clock import SystemClock
 from lifelog_lake.collect import registry
@@ -166,6 +174,7 @@ class Live:
             lines.append(f"Open      {self._address or '(starting)'}")
         lines += [
             f"Records   {self._nothing or self._recorded()}",
+            *([] if self._nothing else self._off()),
             f"Kept in   {self._home.lake_url}",
             f"Settings  {self._home.path / CONFIG_NAME}",
             *([] if self._nothing else ["Pause     lifelog pause 30m"]),
@@ -184,11 +193,25 @@ class Live:
             parts.append(f"{labels} (each {settings.look_s:g} s)")
         return " · ".join(parts) or "nothing: every collector is disabled in the settings"
 
+    def _off(self) -> list[str]:
+        """A line for each source that isn't recorded, with what turns it on."""
+        where = self._home.path / CONFIG_NAME
+        lines = []
+        for name in registry.names():
+            settings = registry.settings_of(name, self._home.settings, where)
+            if not settings.enabled:
+                streams = streams_of(registry.load(name), settings)
+                labels = ", ".join(STREAMS[stream].label for stream in streams) or name
+                lines.append(f"Off       {labels}; on with [collectors.{name}] enabled = true")
+        return lines
+
     def _render(self) -> Group:
         parts: list[Any] = [Text(line, overflow="fold") for line in self._head()]
         if self._board is not None:
             if self._board.pause is not None:
                 parts.append(Text(pause_line(self._board.pause), style="yellow"))
+            if self._board.microphone:
+                parts.append(Text(MICROPHONE, style="bold red"))
             parts.append(table_of(self._board, self._clock.wall_us()))
             if (bars := bars_of(self._board)) is not None:
                 parts.append(bars)
@@ -199,6 +222,10 @@ class Live:
         """Without a terminal: a line whenever a state changes, none otherwise."""
         now = {row.name: _words(row) for row in board.rows if row.state != "-"}
         now["pause"] = pause_line(board.pause) if board.pause is not None else ""
+        if board.microphone:
+            now["microphone"] = MICROPHONE
+        elif "microphone" in self._said:
+            now["microphone"] = "The microphone is off."
         for history in board.histories:  # a line each tenth
             now["history"] = f"History is read: {int(history.share * 10) * 10} %"
         if not board.histories and "history" in self._said:

@@ -28,7 +28,14 @@ def status(context: typer.Context, home: HomeOption = None, as_json: JsonOption 
     """
     import psutil
 
-    from lifelog_lake.cli.board import bars_of, headline, make_board, pause_line, table_of
+    from lifelog_lake.cli.board import (
+        MICROPHONE,
+        bars_of,
+        headline,
+        make_board,
+        pause_line,
+        table_of,
+    )
     from lifelog_lake.clock import SystemClock
     from lifelog_lake.collect.health import read_status
     from lifelog_lake.pause import paused
@@ -62,6 +69,7 @@ def status(context: typer.Context, home: HomeOption = None, as_json: JsonOption 
                 "pid": board.pid,
                 "started_at": as_iso({"at": board.started_at})["at"],
                 "pause": None if in_force is None else as_iso(in_force),
+                "microphone_live": board.microphone,
                 "rows": [as_iso(dataclasses.asdict(row)) for row in board.rows],
                 "histories": [dataclasses.asdict(history) for history in board.histories],
                 "findings": list(board.findings),
@@ -74,6 +82,8 @@ def status(context: typer.Context, home: HomeOption = None, as_json: JsonOption 
         say(f"Kept in   {opened.lake_url}")
         if in_force is not None:
             say(pause_line(in_force), style="yellow")
+        if board.microphone:
+            say(MICROPHONE, style="bold red")
         if board.rows:
             out().print(table_of(board, now_us))
         if (bars := bars_of(board)) is not None:

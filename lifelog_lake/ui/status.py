@@ -10,6 +10,7 @@ from typing import Literal
 
 import orjson
 
+from lifelog_lake.beats import HOLDING
 from lifelog_lake.clock import US_PER_S
 from lifelog_lake.config import default_home, load
 from lifelog_lake.errors import UsageError
@@ -32,8 +33,10 @@ class Status:
     summary: str
     detail: str = ""
     lake: str = ""
+    #: Whether a microphone of this device is open.
+    microphone: bool = False
 
-    def sent(self) -> dict[str, str]:
+    def sent(self) -> dict[str, object]:
         """As the browser gets it."""
         return asdict(self)
 
@@ -50,17 +53,29 @@ def read_status(home: Path | None = None, now_us: int | None = None) -> Status:
     except (FileNotFoundError, orjson.JSONDecodeError):
         data = {}
     now = time.time_ns() // 1000 if now_us is None else now_us
-    state, summary, detail = _in_words(data if isinstance(data, dict) else {}, now)
-    return Status(state=state, summary=summary, detail=detail, lake=lake)
+    data = data if isinstance(data, dict) else {}
+    state, summary, detail = _in_words(data, now)
+    return Status(
+        state=state, summary=summary, detail=detail, lake=lake, microphone=_microphone(data, now)
+    )
+
+
+def _runs(data: Mapping[str, object], now_us: int) -> bool:
+    at = data.get("at")
+    fresh = isinstance(at, int) and now_us - at <= STALE_S * US_PER_S
+    return data.get("state") == "running" and fresh
+
+
+def _microphone(data: Mapping[str, object], now_us: int) -> bool:
+    children = data.get("children")
+    return _runs(data, now_us) and any(
+        "audio" in child.get("streams", ()) and child.get("state") in HOLDING
+        for child in (children.values() if isinstance(children, dict) else ())
+    )
 
 
 def _in_words(data: Mapping[str, object], now_us: int) -> tuple[State, str, str]:
-    at = data.get("at")
-    if (
-        data.get("state") != "running"
-        or not isinstance(at, int)
-        or now_us - at > STALE_S * US_PER_S
-    ):
+    if not _runs(data, now_us):
         return "off", "Not recording", "Nothing records on this machine: start it with lifelog up."
     if data.get("pause") is not None:
         return "paused", "Paused", "Go on with: lifelog resume"

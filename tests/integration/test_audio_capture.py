@@ -5,11 +5,8 @@ from __future__ import annotations
 import io
 import itertools
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pytest
 import soundfile
 
