@@ -77,7 +77,7 @@ class Plan:
     @property
     def chunk_days(self) -> int:
         """Days that are worked out at once: memory is bounded by it."""
-        return max(1, min(31, 200_000 // self.events_per_day))
+        return max(1, min(31, 100_000 // self.events_per_day))
 
     def mark(self, state: str) -> dict[str, object]:
         """The plan as ``lake.json`` keeps it; ``state`` is filling, complete or removing."""

@@ -14,13 +14,14 @@ from pathlib import Path
 
 import structlog
 
-from tests.bench import report, rest, shipping, spooling
+from tests.bench import demo, report, rest, shipping, spooling
 from tests.bench.pairs import Row
 
 BENCHES: dict[str, Callable[..., Iterator[Row]]] = {
     "spool": spooling.run,
     "ship": shipping.run,
     "rest": rest.run,
+    "demo": demo.run,
 }
 #: A folder of the checkout: what is below /tmp may be in memory, where syncing costs nothing.
 SCRATCH = Path(__file__).resolve().parents[2] / "build"
