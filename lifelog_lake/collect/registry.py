@@ -52,7 +52,8 @@ def settings_of(name: str, settings: Settings, where: Path) -> CollectorSettings
 
 def streams(name: str, settings: Settings, where: Path) -> tuple[str, ...]:
     """The streams that one collector writes with its settings."""
-    return streams_of(load(name), settings_of(name, settings, where))
+    cls = load(name)
+    return streams_of(cls, _checked(cls, name, settings, where))
 
 
 def enabled(settings: Settings, where: Path) -> dict[str, type[Collector]]:
