@@ -2,8 +2,9 @@
 
 ``places`` where shipped notebooks lie · ``launch`` starts the server · ``hub`` the server's
 configuration · ``extension`` mounts the routes · ``app_process``, ``app_proxy`` and ``voila_app``
-the dashboards' Voila behind that login · ``frames``, ``blobs``, ``ranges``, ``media`` what the
-REST routes serve · ``reading`` the lake off the event loop.
+the dashboards' Voila behind that login · ``timeline``, ``blobs``, ``thumbnails`` the REST
+routes · ``query``, ``ranges``, ``media`` what they are made of · ``reading`` the lake off the event
+loop.
 """
 
 from __future__ import annotations

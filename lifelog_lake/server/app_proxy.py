@@ -107,7 +107,14 @@ class Page(AppProxy):
     """``/lifelog/<page>``: the app notebook, which reads the page's name from its address."""
 
     async def http_get(self, page: str) -> None:
-        """The notebook; a token in the address has done its work and leaves it."""
+        """The notebook; a token in the address has done its work and leaves it.
+
+        Each page takes a kernel. A browser says when it isn't a person who opens the page but an
+        ``<img>`` or a script, of whatever site; those get none. Old browsers and programs say
+        nothing.
+        """
+        if self.request.headers.get("Sec-Fetch-Mode", "navigate") != "navigate":
+            raise HTTPError(403, "This page is to be opened in a window of its own.")
         query = parse_qsl(self.request.query, keep_blank_values=True)
         kept = [(name, value) for name, value in query if name != "token"]
         if len(kept) != len(query):

@@ -30,13 +30,44 @@ PIECE_BYTES = 256 * 1024
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
-class BlobHandler(LifelogHandler):
-    """Serves one blob; GET and HEAD."""
+class ContentHandler(LifelogHandler):
+    """What the routes share that serve content by its hash."""
 
     @property
     def content_security_policy(self) -> str:
         """Even if a browser were fooled into rendering it: no script, no origin."""
         return "sandbox; default-src 'none'"
+
+    async def open_blob(self, sha256: str) -> BinaryIO | None:
+        """The blob's file; None once the request has been refused."""
+        if _SHA256.fullmatch(sha256) is None:
+            self.refuse(
+                400,
+                "That isn't the name of a blob.",
+                "A blob is named by its sha256: 64 digits, 0-9 and a-f.",
+            )
+            return None
+        try:
+            return await self.reader.run(self.reader.lake.blob, sha256)
+        except (LakeUnreachable, LakeRefused):
+            raise
+        except LifelogError as error:
+            self.refuse(404, error.message, error.hint or "Check it with: lifelog verify")
+            return None
+
+    def allow_to_keep(self, etag: str) -> None:
+        """Headers of what never changes, and of what no other site may use."""
+        self.set_header("ETag", etag)
+        self.set_header("Cache-Control", "private, max-age=31536000, immutable")
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.set_header("Cross-Origin-Resource-Policy", "same-origin")
+
+    def compute_etag(self) -> None:
+        """The tag is the address; never hash the answer."""
+
+
+class BlobHandler(ContentHandler):
+    """Serves one blob; GET and HEAD."""
 
     @authenticated
     @explained
@@ -51,19 +82,8 @@ class BlobHandler(LifelogHandler):
         await self._serve(sha256, with_body=False)
 
     async def _serve(self, sha256: str, *, with_body: bool) -> None:
-        if _SHA256.fullmatch(sha256) is None:
-            self.refuse(
-                400,
-                "That isn't the name of a blob.",
-                "A blob is named by its sha256: 64 digits, 0-9 and a-f.",
-            )
-            return
-        try:
-            file: BinaryIO = await self.reader.run(self.reader.lake.blob, sha256)
-        except (LakeUnreachable, LakeRefused):
-            raise
-        except LifelogError as error:
-            self.refuse(404, error.message, error.hint or "Check it with: lifelog verify")
+        file = await self.open_blob(sha256)
+        if file is None:
             return
         try:
             size, head = await self.reader.run(_measure, file)
@@ -102,11 +122,8 @@ class BlobHandler(LifelogHandler):
         self.finish(set_content_type=content_type)
 
     def _set_headers(self, etag: str, media_type: str | None, sha256: str) -> None:
-        self.set_header("ETag", etag)
+        self.allow_to_keep(etag)
         self.set_header("Accept-Ranges", "bytes")
-        self.set_header("Cache-Control", "private, max-age=31536000, immutable")
-        self.set_header("X-Content-Type-Options", "nosniff")
-        self.set_header("Cross-Origin-Resource-Policy", "same-origin")
         if media_type is None:
             self.set_header("Content-Disposition", f'attachment; filename="{sha256[:16]}.bin"')
 
@@ -125,9 +142,6 @@ class BlobHandler(LifelogHandler):
                 await self.flush()
             except StreamClosedError:  # the reader has gone; nothing is left to tell it
                 return
-
-    def compute_etag(self) -> None:
-        """The tag is the address; never hash the answer."""
 
 
 def _measure(file: BinaryIO) -> tuple[int, bytes]:

@@ -10,12 +10,14 @@ from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.utils import url_path_join
 from tornado.web import authenticated
 
+from lifelog_lake.config import default_home
 from lifelog_lake.server.app_process import AppProcess
 from lifelog_lake.server.app_proxy import APP_BASE, AppProxy, Page
 from lifelog_lake.server.base import READER, NotThere
 from lifelog_lake.server.blobs import BlobHandler
-from lifelog_lake.server.frames import FramesHandler
 from lifelog_lake.server.reading import LakeReader
+from lifelog_lake.server.thumbnails import THUMBNAILS, ThumbnailHandler, Thumbnails
+from lifelog_lake.server.timeline import LakeHandler, SummaryHandler, TimelineHandler
 
 #: Pages that exist, each a tab of the app notebook.
 PAGES = ("timeline",)
@@ -38,6 +40,7 @@ class LifelogExtension(ExtensionApp):
     load_other_extensions = True
     app_process: AppProcess
     reader: LakeReader
+    thumbnails: Thumbnails
 
     def initialize_settings(self) -> None:
         """Make what the handlers share."""
@@ -46,6 +49,8 @@ class LifelogExtension(ExtensionApp):
         self.reader = LakeReader()
         self.app_process = AppProcess(base_url=url_path_join(base_url, APP_BASE) + "/")
         self.settings[READER] = self.reader
+        self.thumbnails = Thumbnails(default_home() / "index" / "thumbnails")
+        self.settings[THUMBNAILS] = self.thumbnails
 
     def initialize_handlers(self) -> None:
         """Mount the routes; the most special first."""
@@ -56,7 +61,10 @@ class LifelogExtension(ExtensionApp):
                 (r"/lifelog/?", Home),
                 (rf"/lifelog/({pages})", Page, process),
                 (rf"/{APP_BASE}(/.*)", AppProxy, process),
-                (r"/lifelog/api/frames", FramesHandler),
+                (r"/lifelog/api/timeline", TimelineHandler),
+                (r"/lifelog/api/summary", SummaryHandler),
+                (r"/lifelog/api/lake", LakeHandler),
+                (r"/lifelog/api/thumbnails/([^/]*)", ThumbnailHandler),
                 (r"/lifelog/api/blobs/([^/]*)", BlobHandler),
                 (r"/lifelog/.*", NotThere),
             ]
@@ -71,3 +79,4 @@ class LifelogExtension(ExtensionApp):
         """Called when the server ends."""
         await self.app_process.stop()
         self.reader.close()
+        self.thumbnails.close()

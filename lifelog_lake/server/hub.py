@@ -32,8 +32,11 @@ class Logout(LogoutHandler):
 
     @allow_unauthenticated
     def get(self) -> None:
-        """Log out."""
+        """Log out. A stranger's request ends nobody's session."""
+        known = self.current_user is not None
         super().get()
+        if not known:
+            return
         AppProxy.close_sockets()
         IOLoop.current().add_callback(ZMQChannelsWebsocketConnection.close_all)
 

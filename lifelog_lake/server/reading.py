@@ -7,10 +7,10 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
 if TYPE_CHECKING:
     import polars as pl
@@ -21,21 +21,30 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 THREADS = 4
-#: Seconds that a timeline is served again; a strip asks for many pages of the same one.
+#: Seconds that a span's events are served again; a list asks for many pages of the same one.
 FRESH_S = 2.0
-#: The same for a range that ended long ago: only late shipments change it.
+#: The same for a span that ended long ago: only late shipments change it.
 SETTLED_S = 60.0
 SETTLED_AFTER = timedelta(hours=1)
-KEPT_TIMELINES = 8
+#: Rows that may be kept: about 200 bytes each.
+KEPT_ROWS = 400_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """Screen frames from ``start`` to ``end`` (exclusive), of one or all devices."""
+    """From ``start`` to ``end`` (exclusive)."""
 
     start: datetime
     end: datetime
-    device: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Names one answer: the events of a span, of some streams, of some devices (none: all)."""
+
+    span: Span
+    streams: tuple[str, ...]
+    devices: tuple[str, ...]
 
 
 class LakeReader:
@@ -45,7 +54,8 @@ class LakeReader:
         self._open_lake = open_lake or _open_default
         self._lake: Lake | None = None
         self._lock = threading.Lock()
-        self._kept: OrderedDict[Span, tuple[float, pl.DataFrame]] = OrderedDict()
+        self._kept: OrderedDict[_Asked, tuple[float, pl.DataFrame]] = OrderedDict()
+        self._under_way: dict[_Asked, Future[pl.DataFrame]] = {}
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="lake")
 
     async def run(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -65,36 +75,75 @@ class LakeReader:
                 self._lake = self._open_lake()
             return self._lake
 
-    def frames(self, span: Span) -> pl.DataFrame:
-        """Screen frames of a span, newest first: the columns of ``lake.timeline``."""
-        now_s = time.monotonic()
+    def events(
+        self, span: Span, streams: tuple[str, ...], devices: tuple[str, ...]
+    ) -> pl.DataFrame:
+        """Events of a span, newest first: the columns of :mod:`lifelog_lake.recall.detail`.
+
+        Screen frames without a picture are left out. What several requests ask for at the same
+        time is read once.
+        """
+        asked = _Asked(span, streams, devices)
         with self._lock:
-            kept = self._kept.get(span)
-        if kept is not None and kept[0] > now_s:
-            return kept[1]
-        frames = self.lake.timeline(
-            span.start,
-            span.end,
-            streams=["screen"],
-            devices=None if span.device is None else [span.device],
-        )
-        frames = frames.filter(frames["blob"].is_not_null()).sort("at", "id", descending=True)
-        settled = span.end < datetime.now(UTC) - SETTLED_AFTER
+            kept = self._kept.get(asked)
+            if kept is not None and kept[0] > time.monotonic():
+                return kept[1]
+            before = self._under_way.get(asked)
+            mine: Future[pl.DataFrame] = Future()
+            if before is None:
+                self._under_way[asked] = mine
+        if before is not None:
+            return before.result()
+        try:
+            answer = self._read(asked)
+        except BaseException as error:
+            mine.set_exception(error)
+            raise
+        else:
+            self._keep(asked, answer)
+            mine.set_result(answer)
+            return answer
+        finally:
+            with self._lock:
+                del self._under_way[asked]
+
+    def newest_at(self) -> datetime | None:
+        """When the newest event of the whole lake began, or None for a lake without any."""
+        import polars as pl
+
+        from lifelog_lake.recall.detail import CAPTURED
+
+        captured = self.lake.summary().filter(pl.col("stream").is_in(CAPTURED))
+        return cast("datetime | None", captured["last_at"].max())
+
+    def _read(self, asked: _Asked) -> pl.DataFrame:
+        import polars as pl
+
+        if len(asked.streams) == 1 and not asked.devices:
+            return self._read_stream(asked.streams[0], asked.span)
+        parts = [self.events(asked.span, (name,), ()) for name in asked.streams]
+        if asked.devices:
+            parts = [part.filter(pl.col("device").is_in(asked.devices)) for part in parts]
+        return pl.concat(parts).sort("at", "id", descending=True)
+
+    def _read_stream(self, stream: str, span: Span) -> pl.DataFrame:
+        import polars as pl
+
+        from lifelog_lake.recall.detail import details
+
+        events = details(self.lake, stream, span.start, span.end)
+        if stream == "screen":
+            events = events.filter(pl.col("blob").is_not_null())
+        return events.sort("at", "id", descending=True).collect()
+
+    def _keep(self, asked: _Asked, answer: pl.DataFrame) -> None:
+        settled = asked.span.end < datetime.now(UTC) - SETTLED_AFTER
+        until_s = time.monotonic() + (SETTLED_S if settled else FRESH_S)
         with self._lock:
-            self._kept[span] = (now_s + (SETTLED_S if settled else FRESH_S), frames)
-            while len(self._kept) > KEPT_TIMELINES:
+            self._kept[asked] = (until_s, answer)
+            self._kept.move_to_end(asked)
+            while sum(kept.height for _, kept in self._kept.values()) > KEPT_ROWS:
                 self._kept.popitem(last=False)
-        return frames
-
-    def newest_frame_at(self) -> datetime | None:
-        """When the newest frame of the whole lake began, or None for a lake without frames."""
-        newest = self.lake.scan("screen").select("at").max().collect()
-        return newest["at"][0] if newest.height else None
-
-    def devices(self) -> list[str]:
-        """Devices that have screen frames, sorted."""
-        names = self.lake.scan("screen").select("device").unique().collect()["device"]
-        return sorted(name for name in names if name is not None)
 
 
 def _open_default() -> Lake:

@@ -1,5 +1,6 @@
 """Widgets for notebooks and dashboards. Widget libraries and altair are imported only here.
 
-``app`` the app notebook's tabs · ``timeline`` the first tab · ``bar`` the choice of a span ·
-``strip`` frames in virtual rows · ``lane`` the altair lane · ``shell`` the header.
+``app`` the app notebook's tabs · ``timeline`` the first tab · ``bar`` where in time one is ·
+``lane``, ``bars`` the altair lanes · ``cursor`` moments on them · ``views`` what is listed below ·
+``shell`` the header. ``static/view.js`` describes the value that they share.
 """

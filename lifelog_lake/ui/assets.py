@@ -10,9 +10,9 @@ from importlib.resources import files
 
 
 @cache
-def script(name: str) -> str:
-    """``common.js`` and the widget's own script as one module."""
-    return _text("common.js") + _text(f"{name}.js")
+def script(*names: str) -> str:
+    """``common.js`` and the widget's own scripts as one module, the one that renders last."""
+    return "".join(_text(f"{name}.js") for name in ("common", *names))
 
 
 @cache

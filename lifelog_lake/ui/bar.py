@@ -1,4 +1,4 @@
-"""The choice of a span: the last 15 minutes, an hour, a day, or what was brushed on the lane."""
+"""Where in time one is: a span of some length, earlier or later, streams and devices."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from lifelog_lake.ui.assets import script, style
 
 
 class Bar(anywidget.AnyWidget):
-    """``span`` is ``{"range", "start", "end", "live"}``; times in ms since 1970 UTC.
+    """``view`` is what is looked at, shared by all of the page; ``static/view.js`` describes it.
 
-    ``range`` is ``15m``, ``hour``, ``day`` or ``zoom``. The browser chooses the first span, from
-    the page's address or its own clock and zone, and moves it on while it is live.
+    ``{"range", "start", "end", "live", "streams", "devices", "tab", "moment", "open"}``; times in
+    ms since 1970 UTC, ``range`` is ``15m``, ``hour``, ``day`` or ``zoom``. The browser chooses the
+    first one, from the page's address or its own clock and zone, and moves it on while it is live.
     """
 
-    _esm = script("bar")
+    _esm = script("view", "bar")
     _css = style("bar")
-    span = traitlets.Dict().tag(sync=True)
+    view = traitlets.Dict().tag(sync=True)

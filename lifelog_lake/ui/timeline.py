@@ -1,4 +1,4 @@
-"""The timeline tab: the choice of a span, the lane, the frame strip."""
+"""The timeline tab: where in time one is, the lanes, and lists of what happened."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import ipywidgets as widgets
 import structlog
 
 from lifelog_lake.errors import LifelogError
-from lifelog_lake.ui.assets import style
 from lifelog_lake.ui.bar import Bar
-from lifelog_lake.ui.strip import Strip
+from lifelog_lake.ui.cursor import Cursor
+from lifelog_lake.ui.views import Views
 
 log = structlog.get_logger(__name__)
 
-#: A live span moves on each few seconds; its lane follows at this pace.
-LANE_EVERY_S = 30.0
-LANE_STREAMS = ["screen"]
+#: A live span moves on each few seconds; its lanes follow at this pace.
+LANES_EVERY_S = 30.0
+_SPAN = ("range", "start", "end", "live", "streams", "devices")
 
 
 class Timeline:
@@ -28,19 +28,26 @@ class Timeline:
 
     def __init__(self) -> None:
         self.bar = Bar()
-        self.strip = Strip()
-        self._link = widgets.jslink((self.bar, "span"), (self.strip, "span"))
-        self.lane = widgets.Box(children=(_waiting("The lane is coming …"),))
+        self.views = Views()
+        self.cursor = Cursor()
+        self._links = [
+            widgets.jslink((self.bar, "view"), (other, "view"))
+            for other in (self.views, self.cursor)
+        ]
+        self.lane = widgets.Box(children=(_said("The lanes are coming …"),))
         self.lane.add_class("ll").add_class("ll-lane")
-        self._styles = widgets.HTML(f"<style>{style('lane')}</style>", layout={"display": "none"})
-        self.widget = widgets.VBox([self._styles, self.bar, self.lane, self.strip])
+        self.legend = widgets.HTML()
+        self.legend.add_class("ll")
+        lanes = widgets.VBox([self.lane, self.legend, self.cursor])
+        lanes.add_class("ll").add_class("ll-lanes")
+        self.widget = widgets.VBox([self.bar, lanes, self.views])
         self.widget.add_class("ll-page")
         self._drawn: dict[str, Any] = {}
         self._drawn_s = float("-inf")
         self._warming = False
-        # Frames first: the lane's libraries take longer than everything else together.
-        self.strip.observe(self._on_change, names=["painted"])
-        self.bar.observe(self._on_change, names=["span"])
+        # Frames first: the lanes' libraries take longer than everything else together.
+        self.views.observe(self._on_change, names=["painted"])
+        self.bar.observe(self._on_change, names=["view"])
 
     def _on_change(self, change: object) -> None:
         del change
@@ -48,46 +55,56 @@ class Timeline:
             # A visitor is here. Kernels that wait in the pool stay small.
             self._warming = True
             threading.Thread(target=_warm, name="warm", daemon=True).start()
-        span = self.bar.span
-        if not self.strip.painted or not span:
+        view = {name: self.bar.view[name] for name in _SPAN} if self.bar.view else {}
+        if not self.views.painted or not view:
             return
-        moved_on = (
-            span["live"] and self._drawn.get("live") and span["range"] == self._drawn["range"]
-        )
-        now_s = time.monotonic()
-        if moved_on and now_s - self._drawn_s < LANE_EVERY_S:
+        if view["live"] and self._drawn.get("live"):
+            moves = () if view["range"] == "day" else ("start", "end")
+            same = all(view[name] == self._drawn[name] for name in _SPAN if name not in moves)
+            if same and time.monotonic() - self._drawn_s < LANES_EVERY_S:
+                return
+        elif view == self._drawn:
             return
-        self._drawn, self._drawn_s = span, now_s
-        self.lane.children = (self._draw(span),)
+        self._drawn, self._drawn_s = view, time.monotonic()
+        drawn, self.legend.value = self._draw(view)
+        self.lane.children = (drawn,)
 
-    def _draw(self, span: dict[str, Any]) -> widgets.Widget:
-        start = datetime.fromtimestamp(span["start"] / 1000, UTC)
-        end = datetime.fromtimestamp(span["end"] / 1000, UTC)
+    def _draw(self, view: dict[str, Any]) -> tuple[widgets.Widget, str]:
+        start = datetime.fromtimestamp(view["start"] / 1000, UTC)
+        end = datetime.fromtimestamp(view["end"] / 1000, UTC)
         try:
+            import polars as pl
+
+            from lifelog_lake.recall.detail import CAPTURED, details
             from lifelog_lake.recall.lake import open_lake
             from lifelog_lake.ui.lane import lane_chart
 
-            events = open_lake().timeline(start, end, streams=LANE_STREAMS)
+            lake = open_lake()
+            streams = [name for name in CAPTURED if not view["streams"] or name in view["streams"]]
+            events = pl.concat(
+                pl.collect_all([details(lake, name, start, end) for name in streams])
+            )
+            if view["devices"]:
+                events = events.filter(pl.col("device").is_in(view["devices"]))
             if events.height == 0:
-                return _waiting("Nothing in this span")
-            return lane_chart(events, start, end, self._zoom)
+                return _said("Nothing in this span"), ""
+            chart, legend, colours = lane_chart(events, start, end, self._brush, self.views.colours)
+            self.views.colours = {**self.views.colours, **colours}
+            return chart, legend
         except LifelogError as error:
-            log.warning("lane_not_drawn", error=error)
-            return _waiting(str(error))
+            log.warning("lanes_not_drawn", error=error)
+            return _said(str(error)), ""
 
-    def _zoom(self, start_ms: int, end_ms: int) -> None:
-        """Show what was brushed; the lane itself stays, to brush again."""
-        self._drawn = {"range": "zoom", "start": start_ms, "end": end_ms, "live": False}
-        self.bar.unobserve(self._on_change, names=["span"])
-        self.bar.span = self._drawn
-        self.bar.observe(self._on_change, names=["span"])
+    def _brush(self, start_ms: int, end_ms: int) -> None:
+        self.cursor.brushed = [start_ms, end_ms]
 
 
 def _warm() -> None:
-    """Import what the lane needs while the browser fetches its frames."""
+    """Import what the lanes need while the browser fetches its frames."""
+    import lifelog_lake.recall.detail
     import lifelog_lake.recall.lake
     import lifelog_lake.ui.lane  # noqa: F401
 
 
-def _waiting(text: str) -> widgets.Widget:
+def _said(text: str) -> widgets.Widget:
     return widgets.HTML(f'<div class="ll-lane-wait">{escape(text)}</div>')

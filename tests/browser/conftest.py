@@ -95,7 +95,7 @@ def seen() -> Seen:
 
 @pytest.fixture
 def visit(browser: Browser, seen: Seen) -> Iterator[Opener]:
-    """``visit(hub, "timeline", size=WIDE, dark=False)`` logs in and opens a page.
+    """``visit(hub, "lifelog/timeline", size=WIDE, dark=False)`` logs in and opens a page.
 
     At the end of the test no request may have gone to another host and no error to the console.
     """
@@ -103,7 +103,7 @@ def visit(browser: Browser, seen: Seen) -> Iterator[Opener]:
 
     def open_page(
         hub: Hub,
-        path: str = "lifelog/timeline",
+        path: str = "lifelog/timeline?range=hour",
         size: tuple[int, int] = WIDE,
         zone: str = "Europe/Berlin",
         *,
@@ -122,7 +122,7 @@ def visit(browser: Browser, seen: Seen) -> Iterator[Opener]:
         mark = "&" if "?" in path else "?"
         began_s = time.monotonic()
         page.goto(f"{hub.url}{path}{mark}token={hub.token}")
-        page.wait_for_selector(".ll-message h2, .ll-tile img")
+        page.wait_for_selector(".ll-message h2, .ll-tile img, .ll-row-time")
         print(f"first frames after {time.monotonic() - began_s:.2f} s")
         return page
 

@@ -17,7 +17,7 @@ import requests
 from PIL import Image, ImageDraw
 
 from lifelog_lake.clock import SystemClock, to_us
-from lifelog_lake.events import BlobSource, new_event
+from lifelog_lake.events import BlobSource, Event, new_event
 from lifelog_lake.home import Home, open_home
 from lifelog_lake.lake import init_lake, parse_url
 from lifelog_lake.server.launch import address, prepare
@@ -130,8 +130,6 @@ def ship_frames(
     home: Home, times: Sequence[datetime], *, device: str | None = None, name: str = "Frame"
 ) -> None:
     """Record frames through spool and shipper, half of them WebP, half PNG; each lasts 10 s."""
-    as_device = home if device is None else dataclasses.replace(home, device=device)
-    spool = home.spool if device is None else home.path / f"spool-{hash_of(device)}"
     events = []
     for number, at in enumerate(times):
         kind = "PNG" if number % 2 else "WEBP"
@@ -146,13 +144,26 @@ def ship_frames(
                 source=BlobSource.of_bytes(content, f"image/{kind.lower()}"),
             )
         )
+    ship_events(home, events, device=device)
+
+
+def ship_events(home: Home, events: Sequence[Event], *, device: str | None = None) -> None:
+    """Record events through spool and shipper, as this home's device or as another."""
+    as_device = home if device is None else dataclasses.replace(home, device=device)
+    spool = home.spool if device is None else home.path / f"spool-{hash_of(device)}"
     clock = SystemClock()
     queue = Spool(spool, as_device.device, home.settings.spool, clock)
-    queue.append(events)
+    for stream in dict.fromkeys(event.stream for event in events):
+        queue.append([event for event in events if event.stream == stream])
     shipper = Shipper(as_device, queue, parse_url(home.lake_url), clock, batch_rows=10_000)
     shipped = shipper.run_once()
     assert not shipped.errors, shipped.errors
-    assert shipped.rows >= len(times)
+    assert shipped.rows >= len(events)
+
+
+def lasting(stream: str, start: datetime, end: datetime, **data: object) -> Event:
+    """An event of some length, as a collector makes it."""
+    return new_event(stream, at=to_us(start), end=to_us(end), tz="Europe/Berlin", data=data)
 
 
 def minutes_ago(minutes: float) -> datetime:

@@ -1,14 +1,16 @@
-"""The REST routes of a running hub: blobs and frames."""
+"""The REST routes of a running hub: blobs, thumbnails and the timeline."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 import requests
+from PIL import Image
 
 from lifelog_lake.clock import SystemClock, to_us
 from lifelog_lake.events import BlobSource, new_event
@@ -17,9 +19,11 @@ from lifelog_lake.spool.queue import Spool
 from tests.browser.hub import (
     HOSTILE,
     Hub,
+    lasting,
     minutes_ago,
     new_home,
     picture,
+    ship_events,
     ship_frames,
     start_hub,
 )
@@ -33,6 +37,27 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     home = new_home(tmp_path_factory.mktemp("api"))
     ship_frames(home, [minutes_ago(30 - n) for n in range(12)])
     ship_frames(home, [minutes_ago(29.5)], device=HOSTILE, name="Other")
+    began = minutes_ago(18)
+    first = lasting("window", began, began + timedelta(minutes=5), app="Editor", title=HOSTILE)
+    second = new_event(
+        "window",
+        at=to_us(began + timedelta(minutes=5)),
+        end=to_us(began + timedelta(minutes=8)),
+        cont=first.id,
+        data=first.data,
+    )
+    address = "https://me@www.example.org/a?b#c"
+    sound = {"speech": 0.25, "level_dbfs": -30.5, "source": "Microphone"}
+    ship_events(
+        home,
+        [
+            first,
+            second,
+            lasting("web", minutes_ago(9), minutes_ago(8), url=address, title="A page"),
+            lasting("afk", minutes_ago(20), minutes_ago(16), status="not-afk"),
+            lasting("audio", minutes_ago(6), minutes_ago(5), **sound),
+        ],
+    )
     queue = Spool.of(home)
     for content, claimed in ((EVIL, "image/png"), (BIG, "video/mp4")):
         queue.append(
@@ -155,33 +180,75 @@ def test_the_cookie_opens_blobs_too(hub: Hub) -> None:
     assert hub.person().get(blob(hub, FRAME)).content == FRAME
 
 
-# --- frames ---------------------------------------------------------------------------------------
+# --- thumbnails -----------------------------------------------------------------------------------
+
+
+def thumbnail(hub: Hub, content: bytes) -> str:
+    return f"{hub.url}lifelog/api/thumbnails/{hashlib.sha256(content).hexdigest()}"
+
+
+def test_a_frame_is_made_small_once_and_may_be_kept_for_ever(hub: Hub, client) -> None:
+    answer = client.get(thumbnail(hub, FRAME))
+    assert answer.status_code == 200
+    small = Image.open(io.BytesIO(answer.content))
+    assert (small.format, small.size) == ("WEBP", (320, 180))
+    assert answer.headers["Content-Type"] == "image/webp"
+    assert answer.headers["Cache-Control"] == "private, max-age=31536000, immutable"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert "sandbox" in answer.headers["Content-Security-Policy"]
+    name = hashlib.sha256(FRAME).hexdigest()
+    kept = hub.home.path / "index" / "thumbnails" / name[:2] / f"{name}.webp"
+    assert kept.read_bytes() == answer.content
+    tag = answer.headers["ETag"]
+    same = client.get(thumbnail(hub, FRAME), headers={"If-None-Match": tag})
+    assert (same.status_code, same.content) == (304, b"")
+
+
+def test_what_is_no_picture_has_no_small_one(hub: Hub, client) -> None:
+    answer = client.get(thumbnail(hub, EVIL))
+    assert answer.status_code == 415
+    assert "blobs" in answer.json()["hint"]
+    assert "immutable" not in answer.headers["Cache-Control"]
+    assert client.get(f"{hub.url}lifelog/api/thumbnails/{'0' * 64}").status_code == 404
+    assert client.get(f"{hub.url}lifelog/api/thumbnails/..%2ftoken").status_code == 400
+    assert requests.get(thumbnail(hub, FRAME), timeout=30).status_code == 403
+
+
+# --- timeline -------------------------------------------------------------------------------------
+
+
+def ask(hub: Hub, client, route: str, **query: object) -> requests.Response:
+    base = {"start": minutes_ago(60).isoformat(), "end": minutes_ago(0).isoformat()}
+    return client.get(f"{hub.url}lifelog/api/{route}", params={**base, **query})
+
+
+def timeline(hub: Hub, client, **query: object) -> requests.Response:
+    return ask(hub, client, "timeline", **query)
 
 
 def frames(hub: Hub, client, **query: object) -> requests.Response:
-    base = {"start": minutes_ago(60).isoformat(), "end": minutes_ago(0).isoformat()}
-    return client.get(f"{hub.url}lifelog/api/frames", params={**base, **query})
+    return timeline(hub, client, stream="screen", **query)
 
 
-def test_frames_come_newest_first_in_pages(hub: Hub, client) -> None:
+def test_events_come_newest_first_in_pages(hub: Hub, client) -> None:
     whole = frames(hub, client).json()
-    times = [frame["at"] for frame in whole["frames"]]
+    times = [frame["at"] for frame in whole["events"]]
     assert whole["total"] == len(times) == 13
     assert times == sorted(times, reverse=True)
-    assert whole["devices"] == sorted([hub.home.device, HOSTILE])
-    ids = [frame["id"] for frame in whole["frames"]]
+    ids = [frame["id"] for frame in whole["events"]]
     paged = []
     fixed = {"start": minutes_ago(60).isoformat(), "end": minutes_ago(0).isoformat()}
     for offset in (0, 5, 10):
         page = frames(hub, client, offset=offset, limit=5, **fixed).json()
         assert (page["total"], page["offset"]) == (13, offset)
-        paged += [frame["id"] for frame in page["frames"]]
+        paged += [frame["id"] for frame in page["events"]]
     assert paged == ids
-    assert frames(hub, client, offset=13).json()["frames"] == []
+    assert frames(hub, client, offset=13).json()["events"] == []
 
 
 def test_a_frame_of_the_list_leads_to_its_picture(hub: Hub, client) -> None:
-    frame = frames(hub, client).json()["frames"][-1]
+    frame = frames(hub, client).json()["events"][-1]
     answer = client.get(f"{hub.url}lifelog/api/blobs/{frame['blob']}")
     assert answer.content == FRAME
     assert frame["blob_bytes"] == len(FRAME)
@@ -189,18 +256,68 @@ def test_a_frame_of_the_list_leads_to_its_picture(hub: Hub, client) -> None:
     assert ended - began == timedelta(seconds=10)
 
 
-def test_frames_of_one_device(hub: Hub, client) -> None:
+def test_slices_are_one_event_with_what_a_page_shows_of_it(hub: Hub, client) -> None:
+    events = timeline(hub, client, stream=["window", "web", "afk", "audio"]).json()["events"]
+    by_stream = {event["stream"]: event for event in events}
+    assert len(events) == len(by_stream) == 4
+    window = by_stream["window"]
+    assert (window["name"], window["detail"]) == ("Editor", HOSTILE)
+    began, ended = (datetime.fromisoformat(window[name]) for name in ("at", "end"))
+    assert ended - began == timedelta(minutes=8)
+    web = by_stream["web"]
+    assert (web["name"], web["url"]) == ("example.org", "https://me@www.example.org/a?b#c")
+    assert by_stream["afk"]["name"] == "Active"
+    assert (by_stream["audio"]["speech"], by_stream["audio"]["level_dbfs"]) == (0.25, -30.5)
+
+
+def test_events_of_some_devices(hub: Hub, client) -> None:
     answer = frames(hub, client, device=HOSTILE).json()
-    assert [frame["device"] for frame in answer["frames"]] == [HOSTILE]
+    assert [frame["device"] for frame in answer["events"]] == [HOSTILE]
     assert frames(hub, client, device="nobody").json()["total"] == 0
+    both = frames(hub, client, device=[HOSTILE, hub.home.device]).json()
+    assert both["total"] == 13
 
 
-def test_an_empty_span_names_the_newest_frame(hub: Hub, client) -> None:
-    newest = frames(hub, client).json()["frames"][0]["at"]
-    empty = frames(
-        hub, client, start=minutes_ago(600).isoformat(), end=minutes_ago(599).isoformat()
-    ).json()
-    assert (empty["total"], empty["newest_at"]) == (0, newest)
+def test_a_moment_has_its_place_and_its_company(hub: Hub, client) -> None:
+    listed = frames(hub, client).json()["events"]
+    at = datetime.fromisoformat(listed[4]["at"])
+    for moment, index in ((at, 4), (at + timedelta(seconds=1), 4), (minutes_ago(59), 12)):
+        answer = frames(hub, client, around=moment.isoformat(), limit=1).json()
+        assert answer["index"] == index
+    inside = minutes_ago(15).isoformat()
+    going_on = timeline(hub, client, stream=["window", "web"], moment=inside).json()["events"]
+    assert [event["stream"] for event in going_on] == ["window"]
+    assert timeline(hub, client, stream="window", moment=minutes_ago(50).isoformat()).json() == {
+        "total": 0,
+        "offset": 0,
+        "events": [],
+    }
+
+
+def test_a_summary_counts_by_stream_and_device(hub: Hub, client) -> None:
+    told = ask(hub, client, "summary").json()
+    assert {entry["name"]: entry["events"] for entry in told["streams"]} == {
+        "afk": 1,
+        "window": 1,
+        "web": 1,
+        "screen": 13,
+        "audio": 1,
+        "attachment": 2,
+    }
+    assert [entry["label"] for entry in told["streams"]][:2] == ["Presence", "Windows"]
+    assert [entry["name"] for entry in told["devices"]] == sorted([hub.home.device, HOSTILE])
+    assert told["newest_at"] is None
+
+
+def test_an_empty_span_names_the_newest_event(hub: Hub, client) -> None:
+    newest = timeline(hub, client).json()["events"][0]["at"]
+    span = {"start": minutes_ago(600).isoformat(), "end": minutes_ago(599).isoformat()}
+    empty = ask(hub, client, "summary", **span).json()
+    assert (empty["streams"], empty["newest_at"]) == ([], newest)
+
+
+def test_a_lake_of_real_days_is_no_demo(hub: Hub, client) -> None:
+    assert client.get(f"{hub.url}lifelog/api/lake").json() == {"demo": None}
 
 
 @pytest.mark.parametrize(
@@ -221,12 +338,16 @@ def test_an_empty_span_names_the_newest_frame(hub: Hub, client) -> None:
         ({"limit": "501"}, "limit"),
         ({"limit": "٣"}, "limit"),
         ({"limit": ["1", "2"]}, "limit"),
+        ({"stream": "pulse"}, "pulse"),
+        ({"stream": ["screen", "<script>"]}, "script"),
+        ({"around": "now"}, "around"),
+        ({"moment": "2026-01-01T00:00:00"}, "moment"),
     ],
 )
 def test_bad_input_is_refused_in_words(
     hub: Hub, client, query: dict[str, object], about: str
 ) -> None:
-    answer = frames(hub, client, **query)
+    answer = timeline(hub, client, **query)
     assert answer.status_code == 400
     said = answer.json()
     assert about in said["message"]

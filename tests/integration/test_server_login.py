@@ -80,7 +80,16 @@ def refused(answer: requests.Response) -> bool:
 
 def test_every_route_refuses_a_stranger(hub: Hub, all_routes: list[dict[str, object]]) -> None:
     patterns = {str(route["pattern"]) for route in all_routes}
-    for expected in ("blobs", "frames", "timeline", "lifelog/app", "channels", "terminals", "lab"):
+    for expected in (
+        "blobs",
+        "api/timeline",
+        "thumbnails",
+        "summary",
+        "lifelog/app",
+        "channels",
+        "terminals",
+        "lab",
+    ):
         assert any(expected in pattern for pattern in patterns), expected
     opened = []
     tried = 0
@@ -138,7 +147,7 @@ def test_pages_send_a_stranger_to_the_login_and_then_on(hub: Hub) -> None:
     answer = stranger.get(f"{hub.url}lifelog/timeline?range=day", allow_redirects=False)
     assert answer.status_code == 302
     assert answer.headers["Location"].startswith("/login?next=%2Flifelog%2Ftimeline")
-    api = stranger.get(f"{hub.url}lifelog/api/frames", allow_redirects=False)
+    api = stranger.get(f"{hub.url}lifelog/api/timeline", allow_redirects=False)
     assert api.status_code == 403
     assert api.headers["Content-Type"].startswith("application/json")
 
@@ -160,7 +169,7 @@ def test_the_token_leaves_the_address_once_it_has_logged_in(hub: Hub) -> None:
 def test_a_wrong_token_opens_nothing(hub: Hub) -> None:
     for given in ("", "x" * 43, hub.token[:-1]):
         answer = requests.get(
-            f"{hub.url}lifelog/api/frames", headers={"Authorization": f"token {given}"}
+            f"{hub.url}lifelog/api/timeline", headers={"Authorization": f"token {given}"}
         )
         assert answer.status_code == 403
 
@@ -220,6 +229,32 @@ def test_logging_out_closes_the_websockets_that_the_login_opened(hub: Hub) -> No
     person.get(f"{hub.url}logout")
     code, _ = opened.recv_data()
     assert code == websocket.ABNF.OPCODE_CLOSE
+
+
+def test_a_strangers_logout_ends_nobodys_session(hub: Hub) -> None:
+    cookies = "; ".join(f"{c.name}={c.value}" for c in hub.person().cookies)
+    address = hub.url.replace("http", "ws", 1)
+    opened = websocket.create_connection(
+        f"{address}lifelog/app/voila/query/{KERNEL}",
+        cookie=cookies,
+        origin=hub.url.rstrip("/"),
+        timeout=30,
+    )
+    assert requests.get(f"{hub.url}logout", timeout=30).status_code == 200
+    opened.ping()
+    code, _ = opened.recv_data(control_frame=True)
+    assert code == websocket.ABNF.OPCODE_PONG
+    opened.close()
+
+
+@pytest.mark.parametrize("mode", ["no-cors", "cors", "same-origin", "websocket"])
+def test_a_page_takes_a_kernel_for_a_person_only(hub: Hub, mode: str) -> None:
+    person = hub.person()
+    answer = person.get(f"{hub.url}lifelog/timeline", headers={"Sec-Fetch-Mode": mode})
+    assert answer.status_code == 403
+    assert "window of its own" in answer.text
+    opened = person.get(f"{hub.url}lifelog/timeline", headers={"Sec-Fetch-Mode": "navigate"})
+    assert opened.status_code == 200
 
 
 def test_the_login_page_says_where_the_token_is_and_sets_no_password(hub: Hub) -> None:
@@ -293,7 +328,7 @@ def test_the_inner_server_answers_nobody_else(hub: Hub) -> None:
 
 
 def test_no_argument_and_no_log_holds_the_token(hub: Hub) -> None:
-    hub.client().get(f"{hub.url}lifelog/api/frames", params={"token": hub.token})
+    hub.client().get(f"{hub.url}lifelog/api/timeline", params={"token": hub.token})
     requests.get(f"{hub.url}lifelog/nothing?token={hub.token}&x=1")
     everyone = [psutil.Process(hub.process.pid), *map(psutil.Process, family(hub.process.pid))]
     for process in everyone:
@@ -350,18 +385,18 @@ def test_a_password_takes_the_tokens_place(tmp_path: Path) -> None:
     running = start_hub(new_home(tmp_path))
     try:
         assert "token" not in running.entrance
-        assert running.client().get(f"{running.url}lifelog/api/frames").status_code == 403
+        assert running.client().get(f"{running.url}lifelog/api/timeline").status_code == 403
         person = requests.Session()
         page = person.get(f"{running.url}login")
         form = {"password": "open sesame", "_xsrf": person.cookies["_xsrf"]}
         assert page.status_code == 200
         person.post(f"{running.url}login", data=form)
-        assert person.get(f"{running.url}lifelog/api/frames").status_code == 400
+        assert person.get(f"{running.url}lifelog/api/timeline").status_code == 400
         wrong = requests.Session()
         wrong.get(f"{running.url}login")
         wrong.post(
             f"{running.url}login", data={"password": "guess", "_xsrf": wrong.cookies["_xsrf"]}
         )
-        assert wrong.get(f"{running.url}lifelog/api/frames").status_code == 403
+        assert wrong.get(f"{running.url}lifelog/api/timeline").status_code == 403
     finally:
         running.stop()

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import socket
+import struct
+import zlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import orjson
 import polars as pl
 import pytest
+from PIL import Image
 
 from lifelog_lake.errors import Terminal, UsageError
 from lifelog_lake.home import open_home
-from lifelog_lake.recall.timeline import SCHEMA
+from lifelog_lake.recall.detail import SCHEMA
 from lifelog_lake.server import launch, places
 from lifelog_lake.server.media import inert_type
 from lifelog_lake.server.ranges import (
@@ -23,8 +27,11 @@ from lifelog_lake.server.ranges import (
     range_still_valid,
 )
 from lifelog_lake.server.secret import read_token
-from lifelog_lake.ui.lane import RESOLUTION, runs
+from lifelog_lake.server.thumbnails import Thumbnails, shrink
+from lifelog_lake.ui.bars import BINS, COLOURS, OTHER, bars, groups, totals
+from lifelog_lake.ui.lane import app_colours
 from lifelog_lake.ui.status import read_status
+from lifelog_lake.ui.text import duration, plain
 from tests.browser.hub import picture
 
 
@@ -180,44 +187,158 @@ def test_the_header_says_what_is_recorded(tmp_path: Path) -> None:
     assert read_status(tmp_path, NOW_US).state == "off"
 
 
-def test_a_day_of_frames_becomes_few_runs() -> None:
-    start = datetime(2026, 3, 1, tzinfo=UTC)
-    end = start + timedelta(days=1)
-    times = [start + timedelta(seconds=2 * n) for n in range(40_000) if not 10_000 < n < 20_000]
-    events = pl.DataFrame(
-        [
-            {"stream": "screen", "device": "a", "id": str(n), "at": at, "end": None}
-            for n, at in enumerate(times)
-        ],
-        schema=SCHEMA,
-        orient="row",
-    )
-    drawn = runs(events, start, end)
-    assert drawn["lane"].unique().to_list() == ["Screen"]
-    assert drawn["events"].to_list() == [10_001, 20_000]
+DAY = datetime(2026, 3, 1, tzinfo=UTC)
+NEXT = DAY + timedelta(days=1)
+
+
+def events_of(*rows: dict[str, object]) -> pl.DataFrame:
+    """Events as the page reads them; missing columns are null."""
+    named = [{"device": "a", "id": str(n), "end": None, **row} for n, row in enumerate(rows)]
+    return groups(pl.DataFrame(named, schema=SCHEMA, orient="row"), DAY, NEXT)
+
+
+def hour(number: float) -> datetime:
+    return DAY + timedelta(hours=number)
+
+
+def test_a_day_of_frames_becomes_few_bars() -> None:
+    times = [DAY + timedelta(seconds=2 * n) for n in range(40_000) if not 10_000 < n < 20_000]
+    drawn = bars(events_of(*({"stream": "screen", "at": at} for at in times)), DAY, NEXT)
+    assert drawn["group"].to_list() == ["Screen", "Screen"]
     assert drawn["start"].to_list() == [times[0], times[10_001]]
 
 
-def test_runs_never_outnumber_the_resolution_and_never_leave_the_span() -> None:
-    start = datetime(2026, 3, 1, tzinfo=UTC)
-    end = start + timedelta(hours=1)
-    events = pl.DataFrame(
-        [
-            {
-                "stream": "screen",
-                "device": device,
-                "id": f"{device}{n}",
-                "at": start + timedelta(seconds=9 * n + 0.1 * (n % 3)) - timedelta(seconds=5),
-                "end": start + timedelta(seconds=9 * n + 1),
-            }
-            for device in ("a", "b\u202e")
-            for n in range(400)
-        ],
-        schema=SCHEMA,
-        orient="row",
+def test_bars_never_outnumber_the_bins_and_never_leave_the_span() -> None:
+    rows = [
+        {
+            "stream": "window",
+            "device": device,
+            "at": DAY + timedelta(seconds=8.6 * n) - timedelta(seconds=5),
+            "end": DAY + timedelta(seconds=8.6 * n + 3),
+            "name": f"app {n // 100 % 12}",
+        }
+        for device in ("a", "b")
+        for n in range(10_100)
+    ]
+    drawn = bars(events_of(*rows), DAY, NEXT)
+    assert drawn.height <= 2 * (BINS + 1)
+    assert drawn["start"].min() >= DAY
+    assert drawn["end"].max() <= NEXT
+    named = drawn["group"].unique()
+    assert named.len() == COLOURS + 1
+    assert OTHER in named
+
+
+def test_where_two_share_a_bin_the_longer_wins_and_leaves_no_gap() -> None:
+    rows = [
+        {"stream": "window", "at": hour(1), "end": hour(2), "name": "Editor", "detail": "long"},
+        {"stream": "window", "at": hour(2), "end": hour(2.01), "name": "Mail"},
+        {"stream": "window", "at": hour(2.01), "end": hour(3), "name": "Editor", "detail": "short"},
+    ]
+    drawn = bars(events_of(*rows), DAY, NEXT)
+    assert drawn["group"].to_list() == ["Editor"]
+    assert (drawn["start"][0], drawn["end"][0]) == (hour(1), hour(3))
+    assert drawn["detail"].to_list() == ["long"]
+    away = {"stream": "afk", "at": hour(0), "end": hour(8), "name": "Away"}
+    active = {"stream": "afk", "at": hour(8), "end": hour(9), "name": "Active"}
+    first, second = bars(events_of(away, active), DAY, NEXT).iter_rows(named=True)
+    assert (first["group"], second["group"]) == ("Away", "Active")
+    assert first["end"] == second["start"]
+
+
+def test_speech_is_seen_among_other_sound() -> None:
+    rows = [
+        {
+            "stream": "audio",
+            "at": DAY + timedelta(minutes=n),
+            "end": DAY + timedelta(minutes=n + 1),
+            "speech": 0.6 if 100 <= n < 110 else 0.0,
+        }
+        for n in range(200)
+    ]
+    drawn = bars(events_of(*rows), DAY, NEXT)
+    assert drawn["group"].to_list() == ["Sound", "Speech", "Sound"]
+
+
+def test_time_is_told_for_each_program() -> None:
+    rows = [
+        {"stream": "window", "at": hour(n), "end": hour(n + 0.5), "name": name}
+        for n, name in enumerate(["Editor", "Mail", "Editor", *(f"app {n}" for n in range(9))])
+    ]
+    told = totals(events_of(*rows), "window")
+    assert told[0] == ("Editor", 3_600_000_000)
+    assert told[-1] == (OTHER, 4 * 1_800_000_000)
+    assert len(told) == COLOURS + 1
+
+
+def test_a_program_keeps_its_colour() -> None:
+    first = app_colours(["Editor", "Mail", "Chat"], {})
+    assert len(set(first.values())) == 3
+    second = app_colours(["Chat", "News", "Editor"], first)
+    assert (second["Chat"], second["Editor"]) == (first["Chat"], first["Editor"])
+    assert len(set(second.values())) == 3
+
+
+def test_text_that_turns_its_direction_is_spelled() -> None:
+    assert plain("a\u202egnp.exe\x00") == "a[U+202E]gnp.exe[U+0000]"
+    assert plain(None) == ""
+    assert len(plain("x" * 5000)) == 200
+    assert [duration(n * 10**6) for n in (5, 65, 4000)] == ["5 s", "1 min 5 s", "1 h 6 min"]
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "AVIF"])
+def test_a_picture_is_made_small(kind: str) -> None:
+    small = Image.open(io.BytesIO(shrink(io.BytesIO(picture("x", (2560, 1440), kind)))))
+    assert (small.format, small.size) == ("WEBP", (320, 180))
+
+
+def test_a_tall_picture_keeps_its_width_and_none_grows() -> None:
+    tall = Image.open(io.BytesIO(shrink(io.BytesIO(picture("x", (640, 1280))))))
+    assert tall.size == (320, 640)
+    little = Image.open(io.BytesIO(shrink(io.BytesIO(picture("x", (64, 36))))))
+    assert little.size == (64, 36)
+
+
+def bomb() -> bytes:
+    """A PNG that claims 60,000 x 60,000 pixels in a few hundred bytes."""
+    head = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(b"\0" * 1000)), (b"IEND", b"")]
+    body = b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
     )
-    drawn = runs(events, start, end)
-    assert drawn.height <= 2 * RESOLUTION
-    assert drawn["start"].min() >= start
-    assert drawn["events"].sum() == 800
-    assert drawn["lane"].unique().sort().to_list() == ["Screen · a", "Screen · b�"]
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "isn't a picture"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "isn't a picture"),
+        (b"GIF89a" + bytes(100), "isn't a picture"),
+        (picture("x")[:200], "damaged"),
+        (picture("x", kind="PNG")[:300], "damaged"),
+    ],
+)
+def test_what_is_no_picture_is_refused_small(content: bytes, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        shrink(io.BytesIO(content))
+
+
+def test_a_bomb_is_refused_before_it_is_decoded() -> None:
+    with pytest.raises(UsageError):
+        shrink(io.BytesIO(bomb()))
+
+
+def test_small_pictures_are_kept_and_the_least_used_go(tmp_path: Path) -> None:
+    contents = {f"{n:064x}": picture(f"Frame {n}", (1280, 720)) for n in range(12)}
+    one = len(shrink(io.BytesIO(contents[f"{0:064x}"])))
+    kept = Thumbnails(tmp_path / "kept", kept_bytes=one * 5)
+    for name, content in contents.items():
+        assert kept.get(name, io.BytesIO(content)) == shrink(io.BytesIO(content))
+    there = {path.stem for path in (tmp_path / "kept").rglob("*.webp")}
+    assert 1 <= len(there) <= 6
+    assert f"{11:064x}" in there
+    # What is kept isn't made again: its content isn't even looked at.
+    assert kept.get(f"{11:064x}", io.BytesIO()) == shrink(io.BytesIO(contents[f"{11:064x}"]))
+    kept.close()

@@ -1,124 +1,204 @@
-// The choice of a span: 15 minutes, an hour or a day; earlier, later, a date, or live.
+// Where in time one is: length, earlier, later, zoom, a date, live; below it streams and devices.
 
-const LENGTH_MS = { "15m": 15 * 60e3, hour: 3600e3 };
 const LIVE_EVERY_MS = 5000;
-const RANGES = [["15m", "15 min"], ["hour", "Hour"], ["day", "Day"]];
 const UNIT = { "15m": "15 minutes", hour: "hour", day: "day", zoom: "span" };
-
-function dayStart(at) {
-  const day = new Date(at);
-  day.setHours(0, 0, 0, 0);
-  return day;
-}
-
-function addDays(at, days) {
-  const day = new Date(at);
-  day.setDate(day.getDate() + days);
-  return day;
-}
-
-/** The span of a range that ends now, or the day of now. */
-function liveSpan(range) {
-  const now = Date.now();
-  if (range === "day") return { range, start: +dayStart(now), end: +addDays(dayStart(now), 1), live: true };
-  return { range, start: now - LENGTH_MS[range], end: now, live: true };
-}
-
-/** A span of a range's length that begins at a time; live if that reaches now. */
-function spanAt(range, start) {
-  const end = range === "day" ? +addDays(dayStart(start), 1) : start + LENGTH_MS[range];
-  if (end > Date.now()) return liveSpan(range);
-  return { range, start: range === "day" ? +dayStart(start) : start, end, live: false };
-}
-
-function spanOfAddress() {
-  const query = new URLSearchParams(location.search);
-  const range = query.get("range");
-  const start = Date.parse(query.get("at") ?? "");
-  const end = Date.parse(query.get("to") ?? "");
-  if (range === "zoom" && start < end) return { range, start, end, live: false };
-  if (!RANGES.some(([name]) => name === range)) return liveSpan("hour");
-  return Number.isNaN(start) ? liveSpan(range) : spanAt(range, start);
-}
-
-function keepInAddress({ range, start, end, live }) {
-  if (!/\/lifelog\/[a-z]+$/.test(location.pathname)) return;
-  const query = new URLSearchParams({ range });
-  if (!live) query.set("at", new Date(start).toISOString());
-  if (range === "zoom") query.set("to", new Date(end).toISOString());
-  history.replaceState(null, "", `${location.pathname}?${query}`);
-}
-
-function isoDate(at) {
-  const day = new Date(at);
-  const two = (number) => String(number).padStart(2, "0");
-  return `${day.getFullYear()}-${two(day.getMonth() + 1)}-${two(day.getDate())}`;
-}
+const KEYS = [
+  ["← →", "Earlier or later span; in a large frame: the frame before or after"],
+  ["T", "Today"], ["L", "Live, up to now"], ["G", "Go to a date"],
+  ["1 2 3", "15 minutes, an hour, a day"], ["+ −", "Zoom in, zoom out"],
+  ["F A S", "Frames, activity, sound"],
+  ["P", "Play or pause the sound"], ["Enter", "Open the focused frame or event"],
+  ["Esc", "Close what is open"], ["?", "This help"],
+];
 
 function spanText({ range, start, end }) {
+  const today = isoDate(Date.now());
+  if (range === "day") {
+    if (isoDate(start) === today) return "Today";
+    return isoDate(start) === isoDate(addDays(Date.now(), -1)) ? "Yesterday" : shortDay(start);
+  }
+  const time = end - start < 20 * 60e3 ? clockTime : shortTime;
   const sameDay = isoDate(start) === isoDate(end - 1);
-  if (range === "day") return isoDate(start) === isoDate(Date.now()) ? "Today" : shortDay(start);
-  const from = isoDate(start) === isoDate(Date.now()) ? "" : `${shortDay(start)}, `;
-  return `${from}${shortTime(start)} – ${sameDay ? "" : `${shortDay(end)}, `}${shortTime(end)}`;
+  const from = isoDate(start) === today ? "" : `${shortDay(start)}, `;
+  return `${from}${time(start)} – ${sameDay ? "" : `${shortDay(end)}, `}${time(end)}`;
+}
+
+/** Where a span of a range begins that shows the moment, or else the beginning of what is shown. */
+function rangeStart({ start, end, moment }, range) {
+  if (!within({ start, end }, moment)) return start;
+  return range === "day" ? moment : moment - LENGTH_MS[range] / 2;
+}
+
+/** The choice of streams and devices with their counts. */
+function filters(model) {
+  const root = h("div", { class: "ll-filters" });
+  let summary = { streams: [], devices: [] };
+  let asked = 0;
+  let stop = new AbortController();
+
+  function chips(kind, entries, label) {
+    const view = model.get("view");
+    const chosen = view[kind];
+    const names = entries.map((entry) => entry.name);
+    const toggle = (name, on) => {
+      const before = chosen.length ? chosen : names;
+      const after = on ? [...before, name] : before.filter((other) => other !== name);
+      // All chosen is no choice, and so is none.
+      change(model, { [kind]: names.every((other) => after.includes(other)) ? [] : after.sort() });
+    };
+    return h("div", { class: "ll-chips", role: "group", "aria-label": label },
+      ...entries.map((entry) => h("label", { class: "ll-chip" },
+        h("input", {
+          type: "checkbox", "data-kind": kind, "data-name": entry.name,
+          checked: !chosen.length || chosen.includes(entry.name),
+          onchange: (event) => toggle(entry.name, event.target.checked),
+        }),
+        h("bdi", {}, plain(entry.label ?? entry.name)),
+        h("span", { class: "ll-chip-count" }, entry.events.toLocaleString()))));
+  }
+
+  /** Those of the span, and those of the choice that the span happens not to have. */
+  function withChosen(entries, chosen) {
+    const there = new Set(entries.map((entry) => entry.name));
+    return [...entries, ...chosen.filter((name) => !there.has(name)).map((name) => ({ name, label: LABELS[name], events: 0 }))];
+  }
+
+  function draw() {
+    const view = model.get("view");
+    const focused = document.activeElement?.closest?.(".ll-filters") === root ? document.activeElement.dataset : null;
+    const devices = withChosen(summary.devices, view.devices);
+    root.replaceChildren(
+      chips("streams", withChosen(summary.streams, view.streams), "Streams"),
+      ...(devices.length > 1 || view.devices.length ? [chips("devices", devices, "Devices")] : []));
+    if (focused) {
+      for (const input of root.querySelectorAll("input")) {
+        if (input.dataset.kind === focused.kind && input.dataset.name === focused.name) input.focus();
+      }
+    }
+  }
+
+  async function load() {
+    const { start, end } = model.get("view");
+    const mine = (asked += 1);
+    stop.abort();
+    stop = new AbortController();
+    try {
+      const answer = await ask("summary", { start: new Date(start).toISOString(), end: new Date(end).toISOString() }, stop.signal);
+      if (mine !== asked) return;
+      summary = answer;
+      draw();
+    } catch (error) {
+      if (error.name !== "AbortError") return; // the list below says what is wrong
+    }
+  }
+  return { root, draw, load };
+}
+
+/** The keys, in a dialog. */
+function helpDialog() {
+  const dialog = h("dialog", { class: "ll ll-help", "aria-label": "Keys", onclick: (event) => { if (event.target === dialog) dialog.close(); } });
+  dialog.append(h("div", { class: "ll-help-body" },
+    h("h2", {}, "Keys"),
+    h("dl", {}, ...KEYS.flatMap(([keys, does]) => [h("dt", {}, ...keys.split(" ").map((key) => h("kbd", {}, key))), h("dd", {}, does)])),
+    h("p", {}, "On the lanes: drag to zoom in, click to see that moment."),
+    h("form", { method: "dialog" }, h("button", { class: "ll-button" }, "Close"))));
+  return dialog;
 }
 
 function render({ model, el }) {
-  const choose = (span) => {
-    model.set("span", span);
-    model.save_changes();
-  };
-  const span = () => model.get("span");
+  const view = () => model.get("view");
+  const choose = (span) => change(model, span);
+  const ranged = (name) => choose(view().live ? liveSpan(name) : spanAt(name, rangeStart(view(), name)));
+  const goLive = () => choose(liveSpan(view().range === "zoom" ? "hour" : view().range));
 
-  const ranges = RANGES.map(([name, label]) =>
-    h("button", { type: "button", "data-range": name, onclick: () => choose(span().live ? liveSpan(name) : spanAt(name, span().start)) }, label));
-  const step = (direction) => {
-    const { range, start, end } = span();
-    if (range === "day") choose(spanAt("day", +addDays(start, direction)));
-    else if (range === "zoom") choose({ range, start: start + direction * (end - start), end: end + direction * (end - start), live: false });
-    else choose(spanAt(range, start + direction * LENGTH_MS[range]));
-  };
-  const earlier = h("button", { type: "button", class: "ll-step", onclick: () => step(-1) }, "‹");
-  const later = h("button", { type: "button", class: "ll-step", onclick: () => step(1) }, "›");
-  const text = h("span", { class: "ll-span-text" });
+  const button = (name, label, text, onclick) => h("button", { type: "button", class: name, "aria-label": label, title: label, onclick }, text);
+  const ranges = RANGES.map(([name, label]) => h("button", { type: "button", "data-range": name, onclick: () => ranged(name) }, label));
+  const earlier = button("ll-step", "", "‹", () => choose(stepped(view(), -1)));
+  const later = button("ll-step", "", "›", () => choose(stepped(view(), 1)));
+  const closer = button("ll-step", "Zoom in", "+", () => choose(zoomed(view(), 1 / ZOOM)));
+  const wider = button("ll-step", "Zoom out", "−", () => choose(zoomed(view(), ZOOM)));
+  const text = h("h1", { class: "ll-span-text" });
   const date = h("input", {
     type: "date", class: "ll-date", "aria-label": "Go to a day",
     onchange: () => { if (date.value) choose(spanAt("day", +new Date(`${date.value}T00:00:00`))); },
   });
-  const live = h("button", {
-    type: "button", class: "ll-live",
-    onclick: () => choose(liveSpan(span().range === "zoom" ? "hour" : span().range)),
-  }, h("span", { class: "ll-live-dot", "aria-hidden": "true" }), h("span", {}, "Live"));
+  const today = h("button", { type: "button", class: "ll-button ll-today", onclick: () => choose(liveSpan("day")) }, "Today");
+  const live = h("button", { type: "button", class: "ll-live", onclick: goLive },
+    h("span", { class: "ll-live-dot", "aria-hidden": "true" }), h("span", {}, "Live"));
+  const help = helpDialog();
+  const chips = filters(model);
 
   el.append(h("div", { class: "ll ll-bar" },
-    h("div", { class: "ll-ranges", role: "group", "aria-label": "Length of the span" }, ...ranges),
     h("div", { class: "ll-where" }, earlier, text, later),
-    date, live));
+    h("div", { class: "ll-ranges", role: "group", "aria-label": "Length of the span" }, ...ranges),
+    h("div", { class: "ll-zoom", role: "group", "aria-label": "Zoom" }, wider, closer),
+    h("div", { class: "ll-days" }, today, date, live,
+      button("ll-step ll-help-open", "Keys", "?", () => help.showModal())),
+    help), h("div", { class: "ll ll-below" }, chips.root));
 
+  let before = null;
   function show() {
-    const now = span();
-    for (const button of ranges) button.setAttribute("aria-pressed", String(button.dataset.range === now.range));
-    const unit = UNIT[now.range];
-    earlier.setAttribute("aria-label", `Previous ${unit}`);
-    later.setAttribute("aria-label", `Next ${unit}`);
-    earlier.title = `Previous ${unit}`;
-    later.title = `Next ${unit}`;
+    const now = view();
+    if (!now.start) return;
+    for (const one of ranges) one.setAttribute("aria-pressed", String(one.dataset.range === now.range));
+    for (const [one, word] of [[earlier, "Previous"], [later, "Next"]]) {
+      one.title = `${word} ${UNIT[now.range]}`;
+      one.setAttribute("aria-label", one.title);
+    }
     later.disabled = now.live;
+    closer.disabled = now.end - now.start <= SHORTEST_MS;
+    wider.disabled = now.range === "day";
+    today.disabled = now.live && now.range === "day";
     live.setAttribute("aria-pressed", String(now.live));
-    live.title = now.live ? "New frames appear by themselves" : "Back to now";
-    text.textContent = now.start ? spanText(now) : "";
-    if (now.start) date.value = isoDate(now.start);
+    live.title = now.live ? "What is recorded appears by itself" : "Back to now";
+    text.textContent = spanText(now);
+    date.value = isoDate(now.start);
     date.max = isoDate(Date.now());
-    if (now.start) keepInAddress(now);
+    if (onPage()) keepInAddress(now);
+    if (!before || !sameSpan(before, now) || before.tick !== now.tick) chips.load();
+    if (before && !sameChoice(before, now)) chips.draw();
+    before = now;
   }
-  model.on("change:span", show);
+
+  /** What a person chose is a step that Back goes back; walking from frame to frame is none. */
+  function keepInAddress(now) {
+    const address = addressOf(now);
+    if (address === location.pathname + location.search) return;
+    const step = before !== null && !(before.open && now.open);
+    history[step ? "pushState" : "replaceState"](null, "", address);
+  }
+
+  const onBack = () => { if (onPage()) change(model, viewOfAddress()); };
+  const onKey = (event) => {
+    if (!onPage() || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (document.querySelector("dialog[open]") || event.target.closest?.("input:not([type=checkbox]), select, textarea, audio, [contenteditable]")) return;
+    const does = {
+      ArrowLeft: () => choose(stepped(view(), -1)),
+      ArrowRight: () => { if (!view().live) choose(stepped(view(), 1)); },
+      t: () => choose(liveSpan("day")), l: goLive,
+      g: () => { date.focus(); date.showPicker?.(); },
+      1: () => ranged("15m"), 2: () => ranged("hour"), 3: () => ranged("day"),
+      "+": () => closer.click(), "=": () => closer.click(), "-": () => wider.click(),
+      f: () => choose({ tab: "frames" }), a: () => choose({ tab: "activity" }), s: () => choose({ tab: "sound" }),
+      "?": () => help.showModal(),
+    }[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    if (!does) return;
+    event.preventDefault();
+    does();
+  };
+  model.on("change:view", show);
+  window.addEventListener("popstate", onBack);
+  document.addEventListener("keydown", onKey);
   const timer = setInterval(() => {
-    if (span().live && !document.hidden) choose(liveSpan(span().range));
+    if (view().live && !view().open && !document.hidden) choose({ ...liveSpan(view().range), tick: Date.now() });
   }, LIVE_EVERY_MS);
-  if (!span().start) choose(spanOfAddress());
-  show();
+  if (!view().start) choose(viewOfAddress());
+  else show();
   return () => {
     clearInterval(timer);
-    model.off("change:span", show);
+    document.removeEventListener("keydown", onKey);
+    window.removeEventListener("popstate", onBack);
+    model.off("change:view", show);
   };
 }
 

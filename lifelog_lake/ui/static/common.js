@@ -61,7 +61,9 @@ function byteSize(bytes) {
 async function ask(path, query = {}, signal = undefined) {
   const url = new URL(`${baseUrl()}lifelog/api/${path}`, location.origin);
   for (const [name, value] of Object.entries(query)) {
-    if (value !== null && value !== undefined && value !== "") url.searchParams.set(name, value);
+    for (const one of Array.isArray(value) ? value : [value]) {
+      if (one !== null && one !== undefined && one !== "") url.searchParams.append(name, one);
+    }
   }
   let response;
   try {
@@ -87,3 +89,17 @@ async function ask(path, query = {}, signal = undefined) {
 function blobUrl(sha256) {
   return `${baseUrl()}lifelog/api/blobs/${encodeURIComponent(sha256)}`;
 }
+
+function thumbnailUrl(sha256) {
+  return `${baseUrl()}lifelog/api/thumbnails/${encodeURIComponent(sha256)}`;
+}
+
+/** Whether a widget stands on a page of the app, and so may use its address and its keys. */
+function onPage() {
+  return /\/lifelog\/[a-z]+$/.test(location.pathname);
+}
+
+const LABELS = {
+  afk: "Presence", window: "Windows", web: "Web", screen: "Screen", audio: "Sound",
+  video: "Video", journal: "Journal", attachment: "Attachments", sensor: "Sensors",
+};

@@ -56,16 +56,20 @@ function render({ model, el }) {
     unanswered = 0;
     showStatus();
   }
-  function ask() {
+  function askStatus() {
     unanswered += 1;
     showStatus();
     model.send({ ask: "status" });
   }
   model.on("change:status", onStatus);
-  const timer = setInterval(ask, STATUS_EVERY_MS);
+  const timer = setInterval(askStatus, STATUS_EVERY_MS);
+
+  const demo = h("span", { class: "ll-demo", hidden: true, title: "Made up by lifelog demo: nothing here happened." }, "Demo data");
+  // Without an answer the page says elsewhere what is wrong.
+  ask("lake").then((answer) => { demo.hidden = answer.demo === null; }, () => {});
 
   root.append(
-    h("div", { class: "ll-brand" }, "Lifelog"),
+    h("div", { class: "ll-brand" }, "Lifelog"), demo,
     tabs,
     status,
     h("div", { class: "ll-links" },
@@ -73,7 +77,7 @@ function render({ model, el }) {
       h("a", { href: `${baseUrl()}logout` }, "Log out")),
   );
   el.append(root);
-  ask();
+  askStatus();
   const first = pageOfAddress(pages);
   if (first) go(first, false);
   else showTabs();
