@@ -14,7 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from tests.bench import demo, report, rest, shipping, spooling
+from tests.bench import demo, recall, report, rest, shipping, spooling
 from tests.bench.pairs import Row
 
 BENCHES: dict[str, Callable[..., Iterator[Row]]] = {
@@ -22,6 +22,7 @@ BENCHES: dict[str, Callable[..., Iterator[Row]]] = {
     "ship": shipping.run,
     "rest": rest.run,
     "demo": demo.run,
+    "recall": recall.run,
 }
 #: A folder of the checkout: what is below /tmp may be in memory, where syncing costs nothing.
 SCRATCH = Path(__file__).resolve().parents[2] / "build"
