@@ -62,9 +62,14 @@ def greet(workspaces: Path) -> None:
         return
     widget = f"notebook:{FIRST}"
     dock = {"type": "tab-area", "currentIndex": 0, "widgets": [widget]}
+    files = "filebrowser"
     content = {
         "data": {
-            "layout-restorer:data": {"main": {"dock": dock, "current": widget}},
+            "layout-restorer:data": {
+                "main": {"dock": dock, "current": widget},
+                "left": {"collapsed": False, "visible": True, "current": files, "widgets": [files]},
+                "relativeSizes": [0.16, 0.84, 0],
+            },
             widget: {"data": {"path": FIRST, "factory": "Notebook"}},
         },
         "metadata": {"id": "default"},
