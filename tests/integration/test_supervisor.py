@@ -275,10 +275,11 @@ def test_a_pause_is_honoured_and_told(device: Device) -> None:
 
 def test_a_pause_that_runs_out_ends(device: Device) -> None:
     device.use("ticker")
-    set_pause(device.path, SystemClock(), 10)
+    set_pause(device.path, SystemClock(), 600)
     device.supervise()
     device.child("ticker", "paused")
     assert not device.rows("sensor")
+    set_pause(device.path, SystemClock(), 2)  # only now: a start may take longer than that
     resumed = device.told("resumed")
     wait_for(lambda: device.rows("sensor"), "rows after the pause")
     assert device.rows("sensor")[0]["at"] >= resumed["at"]  # type: ignore[operator]
