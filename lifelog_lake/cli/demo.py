@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from datetime import date
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from lifelog_lake.cli.options import HomeOption, extra, here
+from lifelog_lake.cli.options import HomeOption, extra, here, home_path
 from lifelog_lake.cli.output import err, say, size
 from lifelog_lake.errors import UsageError
 
@@ -61,8 +62,12 @@ def demo(
         from lifelog_lake.ship.child import ship_lock
     from lifelog_lake.locks import FileLock
 
-    plan = Plan(days=days, seed=seed, end=_day(end), events_per_day=events_per_day)
+    given = None if end is None else _day(end)
+    today = date.today()  # noqa: DTZ011 - the person's own
+    plan = Plan(days=days, seed=seed, end=given or today, events_per_day=events_per_day)
     opened = here(context, home)
+    if given is None:  # done again tomorrow, it means the same days
+        plan = dataclasses.replace(plan, end=filling.last_day(opened) or today)
     lock = FileLock(opened.run / "supervisor.lock")
     try:
         lock.acquire_now("lifelog on this home")
@@ -80,17 +85,20 @@ def demo(
             else:
                 rows, count = plan.estimate(len(PICTURED))
                 say(f"About {_rounded(rows)} events, {size(count)}: {opened.lake_url}")
-                _shown(lambda progress: filling.fill(opened, plan, progress))
+                try:
+                    _shown(lambda progress: filling.fill(opened, plan, progress))
+                except KeyboardInterrupt:
+                    say("Interrupted. The same command goes on; lifelog demo --remove removes it.")
+                    raise
                 say(f"Filled the lake with demo data: {opened.lake_url}")
     finally:
         lock.close()
-    say("Look at it   lifelog up")
-    say("Remove it    lifelog demo --remove")
+    there = "" if home_path(context, home) is None else f" --home {opened.path}"
+    say(f"Look at it   lifelog up{there}")
+    say(f"Remove it    lifelog demo --remove{there}")
 
 
-def _day(text: str | None) -> date:
-    if text is None:
-        return date.today()  # noqa: DTZ011 - the person's own today
+def _day(text: str) -> date:
     try:
         return date.fromisoformat(text.strip())
     except ValueError:

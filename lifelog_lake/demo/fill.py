@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,7 +26,7 @@ from lifelog_lake.demo.plan import Plan
 from lifelog_lake.demo.rows import Numbering
 from lifelog_lake.demo.scenes import PICTURED
 from lifelog_lake.demo.sounds import KINDS, sound
-from lifelog_lake.errors import UsageError
+from lifelog_lake.errors import Transient, UsageError
 from lifelog_lake.home import Home
 from lifelog_lake.lake import blobs, datafile
 from lifelog_lake.lake.identity import (
@@ -80,8 +81,16 @@ def fill(home: Home, plan: Plan, progress: Progress | None = None) -> None:
         return
     target, identity = parse_url(home.lake_url), require_known(home)
     write_identity(target, replace(identity, demo=plan.mark(FILLING)))
-    with ThreadPoolExecutor(max_workers=min(4, (os.cpu_count() or 1) + 1)) as pool:
+    pool = ThreadPoolExecutor(max_workers=min(4, (os.cpu_count() or 1) + 1))
+    try:
         _Fill(target, plan, pool, progress or _silent).run()
+    except OSError as error:
+        raise Transient(
+            f"The demo data can't be written: {error.strerror} ({error.filename or target.url}).",
+            hint="Mend that, then run the same command again; or: lifelog demo --remove",
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)  # an interrupt doesn't wait for what is queued
     write_identity(target, replace(identity, demo=plan.mark(COMPLETE)))
 
 
@@ -109,6 +118,14 @@ def remove(home: Home, progress: Progress | None = None) -> bool:
     fsio.unlink(target.root / NAME, at="lake")
     fsio.sync_dir(target.root, at="lake")
     return True
+
+
+def last_day(home: Home) -> date | None:
+    """The last day of the demo data that is there, whole or not; None for none."""
+    identity = read_identity(parse_url(home.lake_url))
+    if identity is None or identity.demo is None:
+        return None
+    return date.fromisoformat(str(identity.demo["end"]))
 
 
 def describe(identity: LakeIdentity) -> str:
@@ -173,9 +190,9 @@ class _Fill:
             tables = days.tables(stretch)
             _take(waiting, files)  # one stretch is written while the next is made
             waiting = [
-                (stream, self._pool.submit(datafile.write, self._target.table(stream), date, part))
+                (stream, self._pool.submit(datafile.write, self._target.table(stream), day, part))
                 for stream, table in tables.items()
-                for date, part in datafile.split_by_day(table)
+                for day, part in datafile.split_by_day(table)
             ]
             done += len(stretch)
         _take(waiting, files)

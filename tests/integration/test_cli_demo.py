@@ -127,6 +127,8 @@ def test_again_it_changes_nothing_and_other_parameters_are_refused(
     again = lifelog(*WORDS)
     assert again.returncode == 0
     assert "holds this demo data already" in said(again)
+    without_end = tuple(word for word in WORDS if word not in ("--end", "2026-05-20"))
+    assert "already" in said(lifelog(*without_end)), "on any later day too"
     other = lifelog("demo", "--days", "3")
     assert other.returncode == 2
     assert "--days 2 --seed 5 --end 2026-05-20" in said(other)
@@ -135,10 +137,12 @@ def test_again_it_changes_nothing_and_other_parameters_are_refused(
 
 
 def test_a_lake_with_captured_rows_is_left_alone(lifelog: Run, home: Path) -> None:
-    lifelog("init")
+    opened = open_home(home)
+    init_lake(opened)
     recorded(home)
-    lifelog("ship")
+    Shipper.of(opened).run_once()
     before = files(home)
+    assert before
     done = lifelog(*WORDS)
     assert done.returncode == 2
     assert "captured rows" in said(done)
@@ -150,11 +154,11 @@ def test_a_lake_with_captured_rows_is_left_alone(lifelog: Run, home: Path) -> No
     assert lifelog_lake.open_lake(str(home / "lake")).demo is None
 
 
-def test_what_a_home_says_of_itself_is_no_captured_row(lifelog: Run, home: Path) -> None:
-    lifelog("init")
+def test_what_a_home_says_of_itself_is_no_captured_row(home: Path) -> None:
     opened = open_home(home, flags={"spool": {"min_free_bytes": 0}})
+    init_lake(opened)
     Spool.of(opened).append([pulse(1)])
-    assert lifelog("ship").returncode == 0
+    assert Shipper.of(opened).run_once().rows == 1
     assert not filling.is_filled(opened, PLAN), "it may be filled"
 
 
@@ -172,29 +176,34 @@ def test_not_while_lifelog_runs_on_the_home(lifelog: Run, demo: Path, words: tup
     assert files(demo) == before
 
 
-def test_a_fill_that_is_killed_twice_is_finished_by_the_next(
+def test_a_fill_that_is_interrupted_and_killed_is_finished_by_the_next(
     lifelog: Run,
     home: Path,
     filled: tuple[Path, Path],
 ) -> None:
-    for pattern in ("blobs/sha256/*/*/*", "tables/*/date=*/*.parquet"):
+    for pattern, how, code in (
+        ("blobs/sha256/*/*/*", signal.SIGINT, 130),
+        ("tables/*/date=*/*.parquet", signal.SIGKILL, -signal.SIGKILL),
+    ):
         process = start(home, *WORDS)
         try:
             wait_for(lambda: process.poll() is not None or any((home / "lake").glob(pattern)))  # noqa: B023
+            process.send_signal(how)
+            out, _ = process.communicate(timeout=60)
         finally:
             process.kill()
-            process.communicate()
-        assert process.returncode == -signal.SIGKILL, "it was killed in the middle"
+        assert process.returncode == code, f"it was ended in the middle: {out}"
+        assert ("The same command goes on" in out) == (how == signal.SIGINT)
         identity = read_identity(parse_url(str(home / "lake")))
         assert identity is not None
         assert identity.demo == PLAN.mark("filling")
-    refused = lifelog("collect")
-    assert refused.returncode == 3
-    assert "demo data" in said(refused)
-    assert "unfinished" in said(lifelog("demo", "--days", "9"))
+    with pytest.raises(LakeRefused):
+        Shipper.of(open_home(home)).run_once()
+    with pytest.raises(UsageError, match="unfinished"):
+        filling.fill(open_home(home), dataclasses.replace(PLAN, days=9))
     assert lifelog(*WORDS).returncode == 0
     assert [name for name in files(home) if "/." not in name] == files(filled[0])
-    assert lifelog("verify", "--read-data").returncode == 0
+    assert verify(str(home / "lake"), read_data=True).findings == []
 
 
 def test_what_was_committed_before_a_kill_is_not_committed_again(demo: Path) -> None:
@@ -216,7 +225,7 @@ def test_removed_the_home_begins_anew(lifelog: Run, demo: Path) -> None:
     assert done.returncode == 0
     assert files(demo) == []
     assert "nothing to remove" in said(lifelog("demo", "--remove"))
-    assert lifelog("init").returncode == 0
+    init_lake(open_home(demo))
     after = read_identity(parse_url(str(demo / "lake")))
     assert before is not None
     assert after is not None
@@ -224,7 +233,7 @@ def test_removed_the_home_begins_anew(lifelog: Run, demo: Path) -> None:
     assert after.lake_id != before.lake_id
     recorded(demo)
     assert "Shipped 6 rows" in said(lifelog("ship"))
-    assert lifelog("verify", "--read-data").returncode == 0
+    assert verify(str(demo / "lake")).findings == []
 
 
 def test_a_removal_that_was_cut_short_is_recognised_and_finished(
@@ -246,10 +255,11 @@ def test_a_removal_that_was_cut_short_is_recognised_and_finished(
     monkeypatch.setattr(filling.shutil, "rmtree", rmtree)
     with pytest.raises(PowerCut):
         filling.remove(open_home(demo))
-    again = lifelog(*WORDS)
-    assert again.returncode == 2
-    assert "half removed" in said(again)
-    assert lifelog("collect").returncode == 3
+    with pytest.raises(UsageError, match="half removed"):
+        filling.fill(open_home(demo), PLAN)
+    with pytest.raises(LakeRefused):
+        Shipper.of(open_home(demo)).run_once()
+    monkeypatch.undo()
     assert lifelog("demo", "--remove").returncode == 0
     assert files(demo) == []
     assert init_lake(open_home(demo)).demo is None
