@@ -128,7 +128,7 @@ _FAINT = "opacity:.7"
 def _row(row: Mapping[str, object], zone: object) -> str:
     devices = row["devices"]
     assert isinstance(devices, list)
-    lines = [f"{escape(d['device'] or '?')}: {ago(d['lag'])}" for d in devices]
+    lines = [f"<bdi>{escape(d['device'] or '?')}</bdi>: {ago(d['lag'])}" for d in devices]
     cells = [
         escape(str(row["label"])),
         f"{row['rows']:,}",
