@@ -88,7 +88,6 @@ class Windows:
         self._end = np.array([b.end for b in blocks], np.int64)
         self._stay = np.array([b.until if b.after == "break" else b.end for b in blocks], np.int64)
         self._zone = np.array([ZONES.index(b.zone) for b in blocks], np.int64)
-        self._day = np.array([b.day for b in blocks], np.int64)
         self._cut()
 
     def _cut(self) -> None:
@@ -115,14 +114,15 @@ class Windows:
         )
 
     def _scenes(self, total: int) -> Ints:
-        """A scene a window: the group by the activity, in it mostly the favourites of the day."""
+        """A scene a window: the group by the activity, in it mostly what the block is about."""
         slots, starts, sizes = _slots()
         activity = self._activity[self._block]
         draw = self._chance.many(total, 1 << _BITS)
         group = slots[starts[activity] + (draw * sizes[activity] >> _BITS)]
-        favourite = self._day[self._block] // 3 * 7 + group * 5
+        favourite = self._chance.many(len(self._begin), 1 << 20)[self._block] + group
         draw = self._chance.many(total, 1 << _BITS)
-        place = (favourite + ((draw * draw >> _BITS) * _SIZES[group] >> _BITS)) % _SIZES[group]
+        far = (draw * draw >> _BITS) * draw >> _BITS  # cubed: near ones far more often
+        place = (favourite + (far * _SIZES[group] >> _BITS)) % _SIZES[group]
         scene = _MEMBERS[_STARTS[group] + place]
         same = np.zeros(total, bool)
         same[1:] = scene[1:] == scene[:-1]

@@ -43,7 +43,6 @@ class Block:
     after: After
     until: int
     zone: str
-    day: int
 
 
 @cache
@@ -145,7 +144,6 @@ class _Day:
                     after="off" if last else after,
                     until=until,
                     zone=zone,
-                    day=midnight.toordinal(),
                 )
             )
         return found
