@@ -119,7 +119,6 @@ class ActivityWatchCollector:
         try:
             self._server.buckets()
         except Transient as error:
-            self._server.close()
             raise _unavailable(error) from error
         for stream in settings.streams:
             cursor = context.cursor(stream)
@@ -146,10 +145,6 @@ class ActivityWatchCollector:
         self._context.trouble(" ".join(troubles))
         self._context.remark(" ".join(filter(None, (r.note for r in self._readers.values()))))
         self._context.progress(*self._history())
-
-    def stop(self) -> None:
-        """Let go of the connection: all that was read is durable or in the runner's hands."""
-        self._server.close()
 
     # --- inside -------------------------------------------------------------------------------
 

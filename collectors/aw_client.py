@@ -63,13 +63,6 @@ class Server:
         self.url = url.rstrip("/")
         self._timeout_s = timeout_s
         self._clock = clock
-        self._session = requests.Session()
-        self._session.trust_env = False  # no proxy and no netrc between us and our own machine
-        self._session.headers.update({"Accept": "application/json", "Accept-Encoding": "identity"})
-
-    def close(self) -> None:
-        """Let go of the connection."""
-        self._session.close()
 
     def buckets(self) -> list[Bucket]:
         """All buckets whose names and types can be used."""
@@ -120,13 +113,16 @@ class Server:
     def _get(self, path: str, asked: dict[str, str | int] | None = None) -> Any:
         until_s = self._clock.monotonic_s() + WHOLE_ANSWER * self._timeout_s
         try:
-            with self._session.get(
-                f"{self.url}/api/0/{path}",
-                params=asked,
-                timeout=self._timeout_s,
-                stream=True,
-                allow_redirects=False,  # it must not send us elsewhere
-            ) as response:
+            with (
+                _session() as session,
+                session.get(
+                    f"{self.url}/api/0/{path}",
+                    params=asked,
+                    timeout=self._timeout_s,
+                    stream=True,
+                    allow_redirects=False,  # it must not send us elsewhere
+                ) as response,
+            ):
                 status = response.status_code
                 body = self._body(response, until_s)
                 kind = response.headers.get("Content-Type", "")
@@ -175,6 +171,17 @@ class Server:
             hint="Look whether [collectors.activitywatch] url is ActivityWatch's, and at its log.",
             **fields,
         )
+
+
+def _session() -> requests.Session:
+    """For one request: a connection that was kept may be closed by the other side just when it is
+    used again (seen in one of 200), and the server at hand closes each anyway."""
+    session = requests.Session()
+    session.trust_env = False  # no proxy and no netrc between us and our own machine
+    session.headers.update(
+        {"Accept": "application/json", "Accept-Encoding": "identity", "Connection": "close"}
+    )
+    return session
 
 
 def _usable(word: str) -> bool:
