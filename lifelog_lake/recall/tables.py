@@ -203,6 +203,13 @@ def _contents(root: Path, stream: str, handle: DeltaTable) -> Contents:
     )
 
 
+def _plain(paths: pl.Series) -> pl.Series:
+    """Paths without the percent signs by which the log escapes other writers' names."""
+    if not paths.str.contains("%", literal=True).any():
+        return paths
+    return pl.Series([unquote(path) for path in paths], dtype=pl.String())
+
+
 def _files(handle: DeltaTable) -> pl.DataFrame:
     actions = pl.DataFrame(handle.get_add_actions(flatten=True))
 
@@ -216,7 +223,7 @@ def _files(handle: DeltaTable) -> pl.DataFrame:
         return (told(f"null_count.{name}", pl.Int64()) < rows).fill_null(value=True)
 
     files = actions.select(
-        path=pl.col("path").map_elements(unquote, pl.String()),
+        path=_plain(actions["path"]),
         date=told("partition.date", pl.Date()),
         rows=rows,
         bytes=told("size_bytes", pl.Int64()),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -158,6 +160,35 @@ def test_compaction_vacuum_and_a_cleaned_log_are_followed(home: Home) -> None:
     assert files.select("last_end", "content").rows() == [(utc(T0 + DAY_US), False)]
     add(home, window(7))
     assert lake.timeline(*RANGE).height == 13
+
+
+def test_readers_beside_a_writer_and_a_compactor_miss_nothing(home: Home) -> None:
+    """Commits come whole, so each look shows a multiple of their rows, and never fewer."""
+    each, commits = 5, 12
+    spool, lake, done = Spool.of(home), lake_of(home), threading.Event()
+
+    def look() -> list[int]:
+        counts = []
+        while True:
+            last = done.is_set()
+            counts.append(lake.timeline(*RANGE, streams="window").height)
+            if last:
+                return counts
+
+    with ThreadPoolExecutor(3) as threads:
+        looks = [threads.submit(look) for _ in range(3)]
+        try:
+            for number in range(commits):
+                spool.append([window(number * each + n) for n in range(each)])
+                ship(home)
+                if number % 3 == 2:
+                    DeltaTable(Path(lake.url) / "tables" / "window").optimize.compact()
+        finally:
+            done.set()
+        for counts in (look.result() for look in looks):
+            assert counts == sorted(counts)
+            assert {count % each for count in counts} == {0}
+            assert counts[-1] == each * commits
 
 
 def test_files_without_statistics_are_read_whole(home: Home) -> None:
