@@ -186,9 +186,11 @@ class BucketReader:
             raw = self._server.events(self.bucket.id, limit=1)
             self._begin_history(raw)
             raise
-        if len(raw) > PAGE_EVENTS and not self._covered(raw):
+        if self._overflows(raw, self._to):
             self._begin_history(raw)
-            return
+            if self._newest != self._to:
+                return
+            self._newest = None  # more than a page begins at the newest ms: what came is taken
         page = self._take(raw, begin)
         self._write(page, whole=look_back)
         self._updated = updated
@@ -199,10 +201,16 @@ class BucketReader:
         start = None if begin is None else max(begin - MARGIN_MS, BEGINNING_MS)
         return self._server.events(self.bucket.id, limit=PAGE_EVENTS + 1, start=start)
 
-    def _covered(self, raw: Sequence[object]) -> bool:
-        """Whether a full answer reaches back to what is done with."""
+    @staticmethod
+    def _overflows(raw: Sequence[object], begin: int | None) -> bool:
+        """Whether a full answer doesn't reach back to ``begin``: its oldest event starts later.
+
+        Long events from before don't count: the newest starts come first.
+        """
+        if len(raw) <= PAGE_EVENTS:
+            return False
         oldest = start_ms_of(raw[-1])
-        return self._to is not None and oldest is not None and oldest < self._to
+        return begin is None or oldest is None or oldest >= begin
 
     # --- history ------------------------------------------------------------------------------
 
@@ -240,17 +248,18 @@ class BucketReader:
             start=max(begin - MARGIN_MS, BEGINNING_MS),
             end=end,
         )
-        if len(raw) > PAGE_EVENTS and end - begin > 1:
+        too_many = self._overflows(raw, begin)
+        if too_many and end - begin > 1:
             self._span_ms = max((end - begin) // 2, 1)
             return
         page = self._take(raw, begin, end)
-        if len(raw) > PAGE_EVENTS:
+        if too_many:
             page.bad.append({"more than a page at this ms": begin})
             page.why = InvalidEvent(f"More than {PAGE_EVENTS} events start in one ms.")
         self._to = end
         self._write(page, whole=False, history=True)
         self._failed, self._passed_ms = 0, 1
-        if len(raw) < PAGE_EVENTS // 4:
+        if len(page.events) < PAGE_EVENTS // 4:
             self._span_ms = min(2 * self._span_ms, LONGEST_PAGE_MS)
 
     def _halve(self) -> None:
