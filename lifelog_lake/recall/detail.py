@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from lifelog_lake.recall.usage import site
+
 if TYPE_CHECKING:
     from lifelog_lake.recall.lake import Lake
 
@@ -45,11 +47,6 @@ SCHEMA = pl.Schema(
 _OWN = ("name", "detail", "url", "speech", "level_dbfs")
 _ENVELOPE = ("blob", "blob_bytes", "media_type")
 
-_SITE = (
-    pl.col("url")
-    .str.extract(r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#]*@)?([^/?#]+)")
-    .str.strip_prefix("www.")
-)
 _READING = pl.concat_str(
     pl.col("value").round(3).cast(pl.String), pl.col("unit"), separator=" ", ignore_nulls=True
 )
@@ -58,7 +55,7 @@ _SHOWN: dict[str, dict[str, pl.Expr]] = {
         "name": pl.col("status").replace({"not-afk": "Active", "afk": "Away"}),
     },
     "window": {"name": pl.col("app"), "detail": pl.col("title")},
-    "web": {"name": _SITE, "detail": pl.col("title"), "url": pl.col("url")},
+    "web": {"name": site(pl.col("url")), "detail": pl.col("title"), "url": pl.col("url")},
     "audio": {
         "detail": pl.col("source"),
         "speech": pl.col("speech"),
