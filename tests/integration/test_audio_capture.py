@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -81,7 +83,7 @@ def test_speech_is_marked_and_silence_dropped_with_its_interval(
     assert last["end"] % (5 * US_PER_S)  # type: ignore[operator]
 
 
-def test_a_pause_writes_the_interval_and_lets_the_microphone_go(
+def test_a_pause_writes_the_interval_and_lets_the_microphone_go_and_a_kill_costs_one(
     microphone: Device, sound: Sound
 ) -> None:
     microphone.supervise(env=sound.env)
@@ -98,6 +100,12 @@ def test_a_pause_writes_the_interval_and_lets_the_microphone_go(
     assert microphone.rows("audio") == rows
     clear_pause(microphone.path)
     wait_for(lambda: len(microphone.rows("audio")) > len(rows), "rows after the pause")
+    os.kill(microphone.pid("audio"), signal.SIGKILL)
+    kept = microphone.rows("audio")
+    assert kept[-1]["end"] % (5 * US_PER_S) == 0  # type: ignore[operator]
+    microphone.told("restarted", "audio")
+    wait_for(lambda: len(microphone.rows("audio")) > len(kept), "rows after the kill")
+    assert microphone.rows("audio")[: len(kept)] == kept
 
 
 def test_what_happens_to_the_microphone_is_noticed_and_mends_itself(
