@@ -7,17 +7,19 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from lifelog_lake.home import Home
 from tests.browser.conftest import FLAGS, PAGE_MS, WIDE, Seen, watch
-from tests.browser.hub import Hub, start_hub
+from tests.browser.hub import Hub, minutes_ago, new_home, ship_frames, start_hub
 from tests.needs import require_chromium
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def demo_hub(demo_home: Home) -> Iterator[Hub]:
-    hub = start_hub(demo_home)
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
+    """Frames of the last minutes."""
+    home = new_home(tmp_path_factory.mktemp("lab"))
+    ship_frames(home, [minutes_ago(20 - n) for n in range(9)])
+    hub = start_hub(home)
     yield hub
     hub.stop()
 
@@ -34,10 +36,10 @@ def page() -> Iterator[Page]:
         chromium.close()
 
 
-def test_it_greets_with_the_tour_which_runs_offline(page: Page, demo_hub: Hub) -> None:
+def test_it_greets_with_the_tour_which_runs_offline(page: Page, hub: Hub) -> None:
     seen = Seen()
-    watch(page, demo_hub, seen)
-    page.goto(f"{demo_hub.url}lab?token={demo_hub.token}")
+    watch(page, hub, seen)
+    page.goto(f"{hub.url}lab?token={hub.token}")
     book = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden)")
     expect(book.get_by_role("heading", name="Your lake: a tour")).to_be_visible()
     expect(page.locator("#jp-main-dock-panel .lm-TabBar-tab")).to_have_text(["tour.ipynb"])
@@ -47,7 +49,7 @@ def test_it_greets_with_the_tour_which_runs_offline(page: Page, demo_hub: Hub) -
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     # The last cell's output: one that fails before it would keep it from coming.
     expect(outputs.filter(has_text="my-day.csv has")).to_be_visible()
-    for shown in ("This is demo data", "Newest row of each device"):
+    for shown in ("Newest row of each device", "events on"):
         expect(outputs.filter(has_text=shown)).to_be_attached()
     chart = book.locator(".vega-embed svg, .vega-embed canvas").first
     chart.scroll_into_view_if_needed()
