@@ -167,3 +167,15 @@ def test_without_a_sound_server_it_says_so(device: Device, tmp_path: Path) -> No
     nowhere = {"HOME": str(tmp_path), "PULSE_SERVER": f"unix:{tmp_path}/none"}
     device.supervise(env=nowhere)
     assert "microphone" in str(device.told("unavailable", "audio")["reason"])
+
+
+def test_a_sound_server_that_hangs_while_it_is_asked_is_left_and_tried_again(
+    microphone: Device, sound: Sound
+) -> None:
+    sound.freeze(True)
+    microphone.supervise(env=sound.env)
+    assert "doesn't answer" in str(microphone.told("unavailable", "audio")["reason"])
+    sound.freeze(False)
+    wait_for(lambda: microphone.rows("audio"), "a row", FOLLOWED_S)
+    assert sound.listeners == 1  # what was opened too late has been closed
+    assert not microphone.lifecycle("restarted", "audio")
