@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -20,6 +21,7 @@ from lifelog_lake.cli.board import make_board
 from lifelog_lake.clock import US_PER_S, date_of
 from lifelog_lake.collect.protocol import Context
 from lifelog_lake.config import default_toml
+from lifelog_lake.errors import Unavailable
 from lifelog_lake.events import Event
 from lifelog_lake.ui.status import read_status
 from lifelog_lake.validate import JSON
@@ -237,3 +239,13 @@ def test_the_header_of_the_pages_says_it_too(tmp_path: Path, state: str, live: b
     (tmp_path / "run" / "status.json").write_bytes(orjson.dumps(status))
     assert read_status(tmp_path, T0).sent()["microphone"] is live
     assert read_status(tmp_path, T0 + 60 * US_PER_S).microphone is False  # nothing runs any more
+
+
+def test_a_missing_library_is_told_with_what_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
+    with pytest.raises(Unavailable, match="apt-get install libportaudio2"):
+        audio_input.Microphone("", FixedClock(T0))
