@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from lifelog_lake.cli.board import Board, make_board
+import io
+
+from rich.console import Console
+
+from lifelog_lake.cli.board import Board, bars_of, make_board
 
 NOW = 1_767_323_045_000_000
 
@@ -30,3 +34,24 @@ def test_collectors_of_one_stream_are_told_apart() -> None:
 
 def test_one_collector_of_a_stream_goes_without_its_name() -> None:
     assert [row.label for row in board(battery=child("running", "sensor")).rows] == ["Sensors"]
+
+
+def test_a_stream_that_cannot_be_seen_says_why_and_the_others_are_well() -> None:
+    aw = child("running", "window", "web") | {"stale": ["web"], "unseen": {"web": "No extension."}}
+    made = board(activitywatch=aw)
+    assert [row.state for row in made.rows] == ["running", "stale"]
+    assert made.findings == ("Web is stale: No extension.",)
+
+
+def test_a_history_that_is_read_has_a_bar() -> None:
+    history = {"share": 0.25, "doing": "Windows of 2026-01-02"}
+    made = board(activitywatch=child("running", "window") | {"history": history})
+    assert made.findings == ()
+    console = Console(width=80, record=True, file=io.StringIO())
+    bars = bars_of(made)
+    assert bars is not None
+    console.print(bars)
+    said = console.export_text()
+    assert "25% Windows of 2026-01-02" in said
+    assert "━" in said
+    assert bars_of(board(activitywatch=child("running", "window"))) is None

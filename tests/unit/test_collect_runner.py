@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 
 import pytest
 
+from lifelog_lake.beats import read_beat
 from lifelog_lake.collect.protocol import CollectorSettings, Context
 from lifelog_lake.collect.recorder import Recorder
-from lifelog_lake.collect.runner import Runner, describe
+from lifelog_lake.collect.runner import RETRY_S, Runner, describe
 from lifelog_lake.errors import InvalidEvent, SpoolFull, SpoolWriteFailed, Unavailable
 from lifelog_lake.events import Event, new_event
 from lifelog_lake.pause import clear_pause, paused, set_pause
@@ -181,7 +182,7 @@ def test_an_unavailable_source_is_tried_again_after_a_while(parts: Parts) -> Non
     runner.turn()
     assert (runner.beat.state, runner.beat.reason) == ("unavailable", "It is away. Bring it.")
     own.raises = None
-    clock.s += 28
+    clock.s += RETRY_S - 2
     runner.turn()
     assert runner.beat.state == "unavailable"
     clock.s += 2
@@ -264,6 +265,39 @@ def test_turns_do_not_drift_and_missed_ones_are_left_out(parts: Parts) -> None:
     assert runner.next_in_s() == 0
     runner.turn()
     assert 0 < runner.next_in_s() <= 2
+
+
+def test_while_history_is_left_the_next_turn_comes_at_once(parts: Parts) -> None:
+    runner, _, clock, _ = parts
+    runner.turn()
+    runner.progress(0.5, "half of it")
+    runner.turn()
+    assert (runner.beat.share, runner.beat.doing) == (0.5, "half of it")
+    assert read_beat(runner.beat.line()) == runner.beat
+    before_s = clock.s
+    for _ in range(50):
+        assert runner.next_in_s() == 0
+        runner.turn()
+    runner.progress(None)
+    runner.turn()
+    assert runner.beat.share is None
+    assert clock.s == before_s
+    assert 0 < runner.next_in_s() <= 4
+
+
+def test_a_remark_and_what_cannot_be_seen_leave_it_running(parts: Parts) -> None:
+    runner, _, _, _ = parts
+    runner.turn()
+    runner.remark("Something was changed.")
+    runner.unseen("web", "Install it.")
+    runner.turn()
+    assert (runner.beat.state, runner.beat.reason) == ("running", "Something was changed.")
+    assert read_beat(runner.beat.line()) == runner.beat
+    assert runner.beat.unseen == {"web": "Install it."}
+    runner.remark("")
+    runner.unseen("web", "")
+    runner.turn()
+    assert (runner.beat.reason, runner.beat.unseen) == ("", {})
 
 
 def test_the_recorder_holds_rows_in_order_and_says_what_it_left_out() -> None:

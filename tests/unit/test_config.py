@@ -113,6 +113,29 @@ def test_log_level(home: Path, monkeypatch: pytest.MonkeyPatch, said: str, level
     assert config.load(home).log.level == level
 
 
+@pytest.mark.parametrize(
+    ("variable", "setting"),
+    [
+        ("AW_WINDOW_BUCKET_ID", "window_bucket"),
+        ("AW_AFK_BUCKET_ID", "afk_bucket"),
+        ("AW_WEB_BROWSER_BUCKET_ID", "web_bucket"),
+    ],
+)
+def test_activitywatch_names_of_buckets(
+    home: Path, monkeypatch: pytest.MonkeyPatch, variable: str, setting: str
+) -> None:
+    write(home, f"[collectors.activitywatch]\n{setting} = 'file'\n")
+    where = ("collectors", "activitywatch", setting)
+    monkeypatch.setenv(variable, "")
+    assert config.load(home).collectors["activitywatch"][setting] == "file"
+    monkeypatch.setenv(variable, "theirs")
+    assert config.load(home).collectors["activitywatch"][setting] == "theirs"
+    assert config.variable_of(where) == variable
+    monkeypatch.setenv(config.environment_name(where), "ours")
+    assert config.load(home).collectors["activitywatch"][setting] == "ours"
+    assert config.variable_of(where) == config.environment_name(where)
+
+
 def test_log_level_wins_over_the_file_and_the_own_name_over_both(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
