@@ -38,6 +38,8 @@ BUDGET_S = 1.0
 #: A server that was there may be silent for so many looks before it counts as gone.
 SILENT_LOOKS = 3
 MOST_BUCKETS = 100
+#: Cursors of a stream, of buckets that are gone too; without one all of a bucket is read again.
+MOST_CURSORS = 1_000
 #: Separates host and bucket in a cursor; neither can hold it.
 BETWEEN = "\x00"
 
@@ -170,10 +172,13 @@ class ActivityWatchCollector:
 
     def _reader(self, stream: str, bucket: Bucket) -> BucketReader:
         name = bucket.host + BETWEEN + bucket.id
+        while len(self._cursors[stream]) >= MOST_CURSORS:  # the one that was kept longest
+            del self._cursors[stream][next(iter(self._cursors[stream]))]
 
         def append(rows: list[Event], up_to_here: bool) -> None:
             cursors = self._cursors[stream]
             if up_to_here:
+                cursors.pop(name, None)
                 cursors[name] = reader.cursor
             if rows:
                 self._context.append(rows, dict(cursors) if up_to_here else None)

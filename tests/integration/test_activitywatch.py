@@ -152,6 +152,24 @@ def test_an_event_that_grows_after_its_end_is_continued(
     assert device.shipped("afk") == found
 
 
+def test_an_event_of_days_is_followed(aw: AwServer, tmp_path: Path) -> None:
+    """The server finds what is longer than a day only near its start."""
+    name = aw.bucket("aw-watcher-afk_long", AFK)
+    device = AwDevice(tmp_path / "home", aw, now=T0_MS * 1000)
+    for hours in (0, 20, 30, 55):
+        aw.heartbeat(name, T0_MS + hours * 3_600_000, 90_000, status="afk")
+        device.clock.pass_s(T0_MS / 1000 + hours * 3_600 - device.clock.now_us / 1e6)
+        device.read()
+        if hours == 30:
+            device.restart()
+    aw.heartbeat(name, T0_MS + 56 * 3_600_000, 1, status="not-afk")
+    device.clock.pass_s(7_200)
+    device.read()
+    found = exported(aw.export())
+    assert found[0][2] == 55 * 3_600_000
+    assert device.shipped("afk") == found
+
+
 def test_reading_everything_again_adds_nothing(
     aw: AwServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -252,6 +270,8 @@ def test_private_windows_stay_private_unless_wanted(aw: AwServer, tmp_path: Path
     assert row["extra"] == '{"favicon":"x"}'
     everything = b"".join(p.read_bytes() for p in device.home.path.rglob("*") if p.is_file())
     assert b"secret" not in everything
+    (cursor,) = device.spool.cursor("web").values()
+    assert cursor["counts"] == {"private": 1, "short": 0, "refused": 0, "rewritten": 0}
     wanting = AwDevice(tmp_path / "wanting", aw, now=NOW, private_windows=True)
     wanting.read()
     assert len(wanting.shipped("web")) == 3
