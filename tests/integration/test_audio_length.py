@@ -73,8 +73,8 @@ def record(device: Device, sound: Sound, seconds: int) -> None:
     init_lake(device.home)
     supervisor = device.supervise(env=sound.env, ship=True)
     wait_for(lambda: device.status().get("audio", {}).get("observed_at"), "the first samples")
-    tone = int(0.6 * seconds) * RATE
     quiet_s, speech_s = 2.6 * INTERVAL_S, 2.6 * INTERVAL_S
+    tone = int(seconds - quiet_s - speech_s) * RATE
     played = [rising(tone), silence(quiet_s), sound.speech(speech_s)]
     # The server may leave out the first moments of what begins.
     player = sound.play(np.concatenate([silence(3), *played]))
