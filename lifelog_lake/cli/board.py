@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -104,8 +104,8 @@ def make_board(
     findings = [] if running else [_not_running(status, alive=alive)]
     if running:
         findings += [
-            f"{row.label} is {row.state}: {row.problem or 'see the log'}"
-            for row in rows
+            f"{label} {verb} {row.state}: {row.problem or 'see the log'}"
+            for label, verb, row in alike(rows)
             if row.state not in WELL
         ]
         if waiting := status.get("rows_waiting"):
@@ -144,6 +144,17 @@ def _told_apart(rows: list[Row]) -> list[Row]:
         if often[row.name] > 1
         else row
         for row in rows
+    ]
+
+
+def alike(rows: Sequence[Row]) -> list[tuple[str, str, Row]]:
+    """Rows of one source that say the same, once: their labels, "is" or "are", the first row."""
+    groups: dict[tuple[str, str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.source, row.state, row.problem), []).append(row)
+    return [
+        (", ".join(row.label for row in group), "is" if len(group) == 1 else "are", group[0])
+        for group in groups.values()
     ]
 
 

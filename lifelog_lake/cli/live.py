@@ -21,6 +21,7 @@ from lifelog_lake.cli.board import (
     MICROPHONE,
     Board,
     Row,
+    alike,
     bars_of,
     make_board,
     pause_line,
@@ -220,7 +221,9 @@ class Live:
 
     def _say_changes(self, board: Board) -> None:
         """Without a terminal: a line whenever a state changes, none otherwise."""
-        now = {row.name: _words(row) for row in board.rows if row.state != "-"}
+        now = {
+            row.name: _words(label, row) for label, _, row in alike(board.rows) if row.state != "-"
+        }
         now["pause"] = pause_line(board.pause) if board.pause is not None else ""
         if board.microphone:
             now["microphone"] = MICROPHONE
@@ -270,8 +273,8 @@ class Live:
             structlog.get_logger(__name__).warning("display_lost", error=error)
 
 
-def _words(row: Row) -> str:
-    return f"{row.label}: {row.state}" + (f" - {row.problem}" if row.problem else "")
+def _words(label: str, row: Row) -> str:
+    return f"{label}: {row.state}" + (f" - {row.problem}" if row.problem else "")
 
 
 def _has_display() -> bool:

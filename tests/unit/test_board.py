@@ -27,8 +27,7 @@ def test_collectors_of_one_stream_are_told_apart() -> None:
     )
     assert [row.label for row in made.rows] == ["Sensors (battery)", "Sensors (script)", "Web"]
     assert made.findings == (
-        "Sensors (script) is error: The command 'x' isn't there.",
-        "Web is error: The command 'x' isn't there.",
+        "Sensors (script), Web are error: The command 'x' isn't there.",
     )
 
 
@@ -55,3 +54,8 @@ def test_a_history_that_is_read_has_a_bar() -> None:
     assert "25% Windows of 2026-01-02" in said
     assert "━" in said
     assert bars_of(board(activitywatch=child("running", "window"))) is None
+
+
+def test_a_source_with_several_streams_tells_its_trouble_once() -> None:
+    made = board(activitywatch=child("unavailable", "window", "afk", reason="No server answers."))
+    assert made.findings == ("Windows, Presence are unavailable: No server answers.",)
