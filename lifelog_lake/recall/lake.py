@@ -95,9 +95,8 @@ class Lake:
         """The rows of a stream that overlap a range (aware times, ``end`` exclusive), lazily.
 
         Slices stay slices, in no order. Other than a filtered :meth:`scan` it never looks at files
-        of other days: collect it soon, vacuum may remove files a week after they were replaced.
-        Rows begin at most :data:`~lifelog_lake.recall.timeline.LONGEST_SLICE` before the range
-        but for the few streams whose long events aren't sliced, such as the journal.
+        of other days, unless rows in them last into the range: collect it soon, vacuum may remove
+        files a week after they were replaced.
         """
         if stream not in self.streams():
             return self.scan(stream)

@@ -68,26 +68,24 @@ class Contents:
         return {name: type_ for name, type_ in self.schema.items() if name not in self.stored}
 
     def rows(self, start: datetime, end: datetime, reach: timedelta | None) -> pl.LazyFrame:
-        """The rows that overlap a range; what began longer than ``reach`` before it is left out.
+        """The rows that overlap a range, however early they began; without an end: a moment.
 
-        Without a reach all that began before counts, as far back as the table goes. Reads only
-        the files that may have such rows. A row without an end is a moment.
+        Reads only the files that may have such rows. One whose log doesn't tell how far its rows
+        last is looked at if its day is at most ``reach`` before the range; without a reach always.
         """
         late_enough = pl.col("last_at").is_null() | (pl.col("last_at") + SLACK >= start)
-        lasts = pl.col("ends") & (
-            pl.col("last_end").is_null() | (pl.col("last_end") + SLACK > start)
-        )
+        untold = pl.col("last_end").is_null()
         if reach is not None:
-            lasts &= pl.col("date") >= (start - reach).date()
+            untold &= pl.col("date") >= (start - reach).date()
+        lasts = pl.col("ends") & (untold | (pl.col("last_end") + SLACK > start))
         wanted = self.files.filter(
             pl.col("date") <= end.date(),
             pl.col("first_at").is_null() | (pl.col("first_at") - SLACK < end),
             ((pl.col("date") >= start.date()) & late_enough) | lasts,
         )
-        rows = self._read(wanted["path"].to_list()).filter(
+        return self._read(wanted["path"].to_list()).filter(
             pl.col("at") < end, (pl.col("at") >= start) | (pl.col("end") > start)
         )
-        return rows if reach is None else rows.filter(pl.col("at") >= start - reach)
 
     def since(self, start: datetime) -> pl.LazyFrame:
         """The rows from a time on."""

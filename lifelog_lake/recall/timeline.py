@@ -16,8 +16,8 @@ from lifelog_lake.errors import UsageError
 from lifelog_lake.events import STREAMS
 from lifelog_lake.recall.tables import Contents, Tables
 
-#: A slice is at most this long, so what overlaps a range began at most so long before it.
-LONGEST_SLICE = timedelta(minutes=5)
+#: Most rows are at most this long: a slice is, an interval of sound too.
+LONGEST_ROW = timedelta(minutes=10)
 #: Streams whose long events aren't sliced: one may have begun at any time before a range.
 _WHOLE = frozenset({"journal", "attachment", "lifecycle", "alert"})
 
@@ -91,8 +91,8 @@ def timeline(
 
 
 def reach(stream: str) -> timedelta | None:
-    """How long before a range a row of a stream that reaches into it may begin; None: any time."""
-    return None if stream in _WHOLE else LONGEST_SLICE
+    """How long before a range to look into files whose log doesn't tell; None: all of them."""
+    return None if stream in _WHOLE else LONGEST_ROW
 
 
 def _events(

@@ -84,6 +84,19 @@ def test_what_lasts_into_a_range_is_found_however_early_it_began(
     assert read == ["date=2024-11-28"] * 2
 
 
+def test_rows_longer_than_a_slice_are_found(home: Home) -> None:
+    """Sound comes in up to ten minutes, and a command prints rows of any length."""
+    hours_ago = T0 - DAY_US // 2
+    add(
+        home,
+        new_event("audio", at=T0 - 570 * US_PER_S, end=T0 + 30 * US_PER_S, data={}),
+        new_event("window", at=hours_ago, end=T0 + 60 * US_PER_S, data={"app": "script"}),
+    )
+    lake = lake_of(home)
+    assert lake.timeline(*RANGE)["stream"].to_list() == ["window", "audio"]
+    assert lake.usage(*RANGE).rows() == [("script", timedelta(minutes=1))]
+
+
 def test_a_slice_that_began_the_day_before_is_found(home: Home) -> None:
     midnight = T0 - T0 % DAY_US
     add(
