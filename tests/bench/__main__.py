@@ -14,7 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from tests.bench import activitywatch, demo, recall, report, rest, shipping, spooling
+from tests.bench import activitywatch, demo, page, recall, report, rest, shipping, spooling
 from tests.bench.pairs import Row
 
 BENCHES: dict[str, Callable[..., Iterator[Row]]] = {
@@ -23,6 +23,7 @@ BENCHES: dict[str, Callable[..., Iterator[Row]]] = {
     "rest": rest.run,
     "demo": demo.run,
     "recall": recall.run,
+    "page": page.run,
     "activitywatch": activitywatch.run,
 }
 #: A folder of the checkout: what is below /tmp may be in memory, where syncing costs nothing.

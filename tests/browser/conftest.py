@@ -12,7 +12,16 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
-from tests.browser.hub import HOSTILE, Hub, minutes_ago, new_home, ship_frames, start_hub
+from tests.browser.hub import (
+    HOSTILE,
+    Hub,
+    lasting,
+    minutes_ago,
+    new_home,
+    ship_events,
+    ship_frames,
+    start_hub,
+)
 from tests.needs import require_chromium
 
 FLAGS = [
@@ -56,11 +65,20 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def full_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    """Twelve frames of the last minutes by two devices, 150 of three days ago."""
+    """Twelve frames of the last minutes by two devices, 150 of three days ago; hostile words."""
     home = new_home(tmp_path_factory.mktemp("full"))
     ship_frames(home, [minutes_ago(12 - n) for n in range(8)])
     ship_frames(home, [minutes_ago(11.5 - n) for n in range(4)], device=HOSTILE, name="Other")
     ship_frames(home, [minutes_ago(3 * 24 * 60 - n / 6) for n in range(150)], name="Old")
+    began, ended = minutes_ago(50), minutes_ago(30)
+    ship_events(
+        home,
+        [
+            lasting("window", began, ended, app=HOSTILE, title=HOSTILE),
+            lasting("web", began, ended, url=f"javascript:alert(1)//{HOSTILE}", title=HOSTILE),
+        ],
+        device=HOSTILE,
+    )
     hub = start_hub(home)
     hub.await_pages()
     yield hub

@@ -200,7 +200,25 @@ def test_text_from_data_is_text(full_hub: Hub, visit: Opener) -> None:
     page.locator(TILES).filter(has_text="<script>").first.click()
     expect(page.locator(".ll-facts")).to_contain_text(spelled)
     page.keyboard.press("Escape")
-    expect(page.locator(".ll-lane svg .role-axis text").first).to_be_visible()
+    # On the lanes, in their tooltip, in the legend, in the list and in the facts of a moment.
+    labels = page.locator(".ll-lane svg .role-axis-label text")
+    expect(labels.filter(has_text=spelled[:40])).to_have_count(1)
+    windows = labels.filter(has_text=re.compile("^Windows$")).bounding_box()
+    plot = page.locator(".ll-lane svg .background").first.bounding_box()
+    assert windows
+    assert plot
+    y = windows["y"] + windows["height"] / 2
+    page.mouse.move(plot["x"] + plot["width"] * 0.30, y)
+    page.mouse.move(plot["x"] + plot["width"] * 0.31, y)
+    expect(page.locator("#vg-tooltip-element.visible h2")).to_have_text(f"Windows: {spelled}")
+    expect(page.locator(".ll-legend bdi").filter(has_text=spelled)).to_have_count(1)
+    page.locator('[data-tab="activity"]').click()
+    expect(page.locator(".ll-row").filter(has_text=spelled)).to_have_count(2)
+    page.locator(".ll-row").first.click()
+    facts = page.locator(".ll-going-on")
+    expect(facts).to_contain_text(f"javascript:alert(1)//{spelled}")
+    expect(facts.locator("a")).to_have_count(0)
+    page.keyboard.press("Escape")
     assert page.evaluate("window.hurt") is None
     assert page.locator('img[src$="/x"]').count() == 0
     assert "\u202e" not in page.locator("body").inner_text()

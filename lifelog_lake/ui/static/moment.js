@@ -58,7 +58,8 @@ function momentDialog(model, player, focus) {
   }
 
   function reveal() {
-    if (dialog.open) return;
+    if (dialog.open || !moment) return;
+    if (!dialog.isConnected) { requestAnimationFrame(reveal); return; } // a page that opens with it
     dialog.showModal();
     dialog.append(player.root); // what is outside of a modal dialog can't be used
   }

@@ -71,6 +71,7 @@ function virtualRows({ label, name, make, measure, onFail }) {
   let shown = null;
   let layout = { columns: 1, height: 100 };
   let waiting = true;
+  let wanted = -1; // the row that gets the focus as soon as it is here
 
   function draw() {
     const total = shown?.total ?? 0;
@@ -103,7 +104,7 @@ function virtualRows({ label, name, make, measure, onFail }) {
       element.dataset.index = index;
       rows.set(index, { event, element });
       grid.append(element);
-      if (focused) element.focus({ preventScroll: true });
+      if (focused || (event && index === wanted)) element.focus({ preventScroll: true });
     }
     const row = Math.floor(index / layout.columns);
     element.style.transform = `translate(calc(var(--column-step) * ${index % layout.columns}), ${row * layout.height}px)`;
@@ -127,6 +128,7 @@ function virtualRows({ label, name, make, measure, onFail }) {
   function focus(index) {
     if (index < 0 || !shown || index >= shown.total) return;
     reveal(index);
+    wanted = index;
     rows.get(index)?.element.focus({ preventScroll: true });
   }
 
@@ -137,6 +139,7 @@ function virtualRows({ label, name, make, measure, onFail }) {
     return document.scrollingElement;
   }
 
+  grid.addEventListener("focusin", () => { wanted = -1; });
   grid.addEventListener("keydown", (event) => {
     const index = Number(document.activeElement?.dataset.index ?? -1);
     const { columns } = layout;
