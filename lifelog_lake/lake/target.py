@@ -63,9 +63,12 @@ class LocalTarget:
 
 
 def _has_entry(directory: Path) -> bool:
-    """Whether a directory isn't empty; stops at the first name, a log has very many."""
+    """Whether a log has begun; stops at the first name, as a log has very many.
+
+    The engine writes an entry under a passing name first (``….json#1``), and a kill leaves that.
+    """
     with os.scandir(directory) as entries:
-        return any(True for _ in entries)
+        return any(one.name.endswith((".json", ".parquet", "_last_checkpoint")) for one in entries)
 
 
 def parse_url(url: str) -> LocalTarget:

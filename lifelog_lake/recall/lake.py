@@ -177,7 +177,8 @@ class Lake:
 
     def devices(self) -> list[str]:
         """Every device that has a row."""
-        frames = [self.scan(name).select("device").unique() for name in self.streams()]
+        names = [name for name in self.streams() if "device" in self._tables.of(name).stored]
+        frames = [self.scan(name).select("device").unique() for name in names]
         if not frames:
             return []
         return sorted(pl.concat(frames).unique().collect()["device"].drop_nulls().to_list())

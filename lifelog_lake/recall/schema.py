@@ -27,7 +27,10 @@ def polars_type(type_: Type) -> pl.DataType:
 
 
 def polars_schema(stream: str) -> pl.Schema:
-    """Envelope and own columns of a stream, the partition column last, as in its table."""
+    """Envelope and own columns of a stream, the partition column last, as in its table.
+
+    Of a stream that isn't in the catalogue: the envelope.
+    """
     envelope = [column for column in ENVELOPE if column.name != "date"]
-    columns = [*envelope, *STREAMS[stream].columns]
+    columns = [*envelope, *(STREAMS[stream].columns if stream in STREAMS else ())]
     return pl.Schema({**{c.name: polars_type(c.type) for c in columns}, "date": pl.Date()})

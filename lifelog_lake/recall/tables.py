@@ -21,7 +21,6 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from lifelog_lake.errors import LakeDamaged
-from lifelog_lake.events import STREAMS
 from lifelog_lake.lake.target import LocalTarget
 from lifelog_lake.recall.schema import polars_schema
 
@@ -190,11 +189,10 @@ def _mark(root: Path, version: int) -> tuple[int, int, int] | None:
 
 def _contents(root: Path, stream: str, handle: DeltaTable) -> Contents:
     own = pl.Schema(handle.schema())
-    ours = polars_schema(stream) if stream in STREAMS else pl.Schema()
     return Contents(
         root=root,
         version=handle.version(),
-        schema=pl.Schema({**ours, **own}),
+        schema=pl.Schema({**polars_schema(stream), **own}),
         stored=frozenset(own),
         files=_files(handle),
         plain=handle.protocol().min_reader_version == 1,

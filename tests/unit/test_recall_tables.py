@@ -234,6 +234,31 @@ def test_odd_places_are_read(tmp_path: Path, name: str) -> None:
     assert lake.rows("window", *RANGE).collect()["date"].to_list() == [utc(T0).date()]
 
 
+def test_a_table_that_is_only_being_made_is_none(home: Home) -> None:
+    """A writer that is killed in its first commit leaves the log's staging file."""
+    add(home, window(0))
+    lake = lake_of(home)
+    log = Path(lake.url) / "tables" / "sensor" / "_delta_log"
+    log.mkdir(parents=True)
+    (log / f"{0:020d}.json#1").write_bytes(b'{"comm')
+    assert lake.streams() == ["window"]
+    assert lake.timeline(*RANGE).height == lake.summary().height == 1
+    assert lake.scan("sensor").collect().is_empty()
+    add(home, new_event("sensor", at=T0, data={"name": "battery", "value": 1.0}))
+    assert lake.timeline(*RANGE).height == 2
+
+
+def test_a_table_of_another_program_breaks_nothing(home: Home) -> None:
+    add(home, window(0))
+    lake = lake_of(home)
+    pl.DataFrame({"a": [1]}).write_delta(Path(lake.url) / "tables" / "<b>own")
+    assert lake.devices() == [home.device]
+    assert lake.timeline(*RANGE).height == 1
+    assert lake.summary().select("stream", "rows").rows() == [("window", 1), ("<b>own", 1)]
+    assert "<b>own" not in lake._repr_html_()
+    assert lake.scan("<b>own").collect().rows() == [(1,)]
+
+
 def test_a_damaged_log_is_named(home: Home) -> None:
     add(home, window(0))
     lake = lake_of(home)
