@@ -75,8 +75,11 @@ class Command(Section):
 
     @field_validator("run", mode="before")
     @classmethod
-    def _from_environment(cls, value: object) -> object:
-        return of_json(value)
+    def _as_list(cls, value: object) -> object:
+        value = of_json(value)
+        if isinstance(value, str):
+            raise ValueError('write a list, ["PROGRAM", "ARGUMENT"]; for a shell ["sh", "-c", "…"]')
+        return value
 
     @field_validator("run")
     @classmethod
@@ -86,7 +89,7 @@ class Command(Section):
         try:
             program = Path(value[0]).expanduser()
         except RuntimeError as error:  # ~somebody who isn't there
-            raise ValueError(str(error)) from None
+            raise ValueError(str(error).rstrip(".")) from None
         if not value[0] or not (program.is_absolute() or len(program.parts) == 1):
             raise ValueError("its first word must be a program's name, or its whole path")
         return (str(program), *value[1:])
@@ -158,9 +161,13 @@ class Run:
 def _read(process: subprocess.Popen[bytes], chunks: queue.Queue[bytes]) -> None:
     """The reader's thread; an empty chunk is the end."""
     assert process.stdout is not None
+    left = CHUNKS  # once the tether has gone: more than a pipe holds, but a daemon's flood ends
     with process.stdout as pipe:
-        while _readable(process, pipe) and (chunk := os.read(pipe.fileno(), CHUNK_BYTES)):
+        while left and _readable(process, pipe):
+            if not (chunk := os.read(pipe.fileno(), CHUNK_BYTES)):
+                break
             chunks.put(chunk)
+            left -= process.poll() is not None
     chunks.put(b"")
 
 
@@ -243,8 +250,11 @@ class Job:
             self._say(f"can't be started: {error.strerror}", "Free what it lacks.")
 
     def _program(self) -> str | None:
-        program = shutil.which(self.command.run[0])
-        if program is None:
+        first = self.command.run[0]
+        program = shutil.which(first)
+        if program is None and Path(first).is_absolute() and Path(first).is_file():
+            self._say("can't be run: its file isn't executable", "chmod +x it, or name its program")
+        elif program is None:
             self._say("isn't there", "Install its program, or mend its path")
         return program
 

@@ -220,6 +220,7 @@ def test_bad_lines_go_to_quarantine_and_the_rest_goes_on(script: Script) -> None
         (python("import time; time.sleep(600)", timeout_s=0.5), "took longer than 0.5 s"),
         ({"run": ["no-such-program-here"], "stream": "sensor"}, "'bad' isn't there."),
         ({"run": ["/etc"], "stream": "sensor"}, "'bad' isn't there."),
+        ({"run": ["/etc/passwd"], "stream": "sensor"}, "its file isn't executable. chmod +x it"),
         (python("print('words\\n' * 100000)"), "prints no JSON lines and was ended."),
         (python("", keep_running=True), "'bad' ended with exit code 0."),
     ],
@@ -285,11 +286,18 @@ def test_what_a_command_leaves_behind_ends_with_it(script: Script) -> None:
     assert all(gone(int(pid)) for pid in script.values)
 
 
-def test_a_daemon_that_keeps_the_pipe_does_not_hold_up_its_command(script: Script) -> None:
+@pytest.mark.parametrize(
+    "does",
+    ["import time; time.sleep(600)", "import os\nwhile True: os.write(1, b'{}' + b' ' * 4000)"],
+)
+def test_a_daemon_that_keeps_the_pipe_does_not_hold_up_its_command(
+    script: Script, does: str
+) -> None:
     code = (
         "import subprocess, sys\n"
-        "daemon = subprocess.Popen([sys.executable, '-S', '-c', 'import time; time.sleep(600)'],"
-        " start_new_session=True)\nprint('{\"value\": %d}' % daemon.pid)"
+        f"argv = [sys.executable, '-S', '-c', {does!r}]\n"
+        "daemon = subprocess.Popen(argv, start_new_session=True)\n"
+        "print('{\"value\": %d}' % daemon.pid, flush=True)"
     )
     script.start(daemon=python(code, every_s=1, timeout_s=300))
     try:
@@ -349,7 +357,8 @@ def test_no_orphan_is_left_by_the_collector(device: Device, tmp_path: Path, how:
         ({"run": ["a/b"], "stream": "sensor"}, "whole path"),
         ({"run": [""], "stream": "sensor"}, "whole path"),
         ({"run": ["a\0b"], "stream": "sensor"}, "NUL"),
-        ({"run": "df -h", "stream": "sensor"}, "valid tuple"),
+        ({"run": "df -h", "stream": "sensor"}, "write a list"),
+        ({"run": ["~no-such-user/x"], "stream": "sensor"}, "home directory"),
         ({"run": ["df"], "stream": "pulse"}, "must be one of screen, audio"),
         ({"run": ["df"], "stream": "sensor", "shell": True}, "Extra inputs"),
     ],
