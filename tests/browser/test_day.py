@@ -99,6 +99,21 @@ def test_lanes_tell_what_was_recorded_by_stream_and_device(demo_hub: Hub, visit:
     expect(page.locator(".ll-cursor-hover span")).to_have_text(re.compile("^10:3"))
 
 
+def test_lanes_that_were_drawn_without_room_are_drawn_again(demo_hub: Hub, visit: Opener) -> None:
+    page = visit(demo_hub, DAY)
+    _, _, width, _ = plot(page)
+    # As when the chart is made before the page has given it a place.
+    page.locator(".ll-lane").evaluate(
+        "e => { e.style.display = 'none'; window.dispatchEvent(new Event('resize')); }"
+    )
+    drawn = "() => document.querySelector('.ll-lane svg .background').getBBox().width"
+    page.wait_for_function(
+        "() => Number(document.querySelector('.ll-lane svg').getAttribute('width')) < 300"
+    )
+    page.locator(".ll-lane").evaluate("e => { e.style.display = ''; }")
+    page.wait_for_function(f"({drawn})() > {width} - 5")
+
+
 def test_a_day_of_25_hours_is_whole_and_in_the_viewers_time(demo_hub: Hub, visit: Opener) -> None:
     page = visit(demo_hub, "lifelog/timeline?range=day&at=2025-10-26T12:00:00Z")
     expect(page.locator(".ll-span-text")).to_have_text("Sun, 26 Oct 2025")

@@ -2,6 +2,7 @@
 
 const STILL_PX = 5;
 const NOW_EVERY_MS = 30000;
+const MOST_TRIES = 20;
 
 function render({ model, el }) {
   const hover = h("div", { class: "ll-cursor ll-cursor-hover", hidden: true }, h("span", {}));
@@ -29,7 +30,18 @@ function render({ model, el }) {
     if (label) line.firstChild.textContent = label(at);
   }
 
+  /** A chart that was made before it had a place has no width; it looks again when told to. */
+  function fit() {
+    const chart = lanes()?.querySelector(".ll-lane svg");
+    const room = lanes()?.querySelector(".ll-lane")?.clientWidth ?? 0;
+    if (!chart || room < 200 || chart.getBoundingClientRect().width > room / 2) { tries = 0; return; }
+    tries += 1;
+    if (tries <= MOST_TRIES) setTimeout(() => { window.dispatchEvent(new Event("resize")); requestAnimationFrame(draw); }, 50 * tries);
+  }
+
+  let tries = 0;
   function draw() {
+    fit();
     hover.hidden = true;
     const view = model.get("view");
     put(chosen, view.moment || -1, clockTime);
