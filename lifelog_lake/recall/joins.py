@@ -34,7 +34,8 @@ def during(
 
     >>> during(lake.scan("screen"), notes, within=timedelta(minutes=5))
 
-    Raises :class:`~lifelog_lake.errors.UsageError` for a frame that lacks a column.
+    Raises :class:`~lifelog_lake.errors.UsageError` for a frame that lacks a column, or whose times
+    have no zone.
     """
     keys = [by] if isinstance(by, str) else list(by)
     rows = _checked(target, keys)
@@ -51,7 +52,18 @@ def _checked(frame: pl.DataFrame | pl.LazyFrame, keys: Sequence[str]) -> pl.Data
             f"A frame has no column '{missing[0]}'.",
             hint="Give rows of a scan or a timeline: at and end say when each of them was.",
         )
-    return frame.lazy().collect()
+    rows = frame.lazy().collect()
+    zone = rows.schema["at"]
+    for name in ("at", "end"):
+        type_ = rows.schema[name]
+        none = name == "end" and type_ == pl.Null
+        if not none and not (isinstance(type_, pl.Datetime) and type_.time_zone):
+            raise UsageError(
+                f"The column '{name}' has no times with a zone: it is {type_}.",
+                hint=f"For local times: pl.col('{name}').dt.replace_time_zone('Europe/Berlin').",
+            )
+    assert isinstance(zone, pl.Datetime)
+    return rows.cast({name: pl.Datetime("us", zone.time_zone) for name in ("at", "end")})
 
 
 def _merged(

@@ -35,7 +35,7 @@ def usage(
     devices: Sequence[str] | str | None,
 ) -> pl.DataFrame:
     """See :meth:`lifelog_lake.recall.lake.Lake.usage`; ``rows`` gives those of a stream."""
-    keys = [by] if isinstance(by, str) else list(by)
+    keys = [by] if isinstance(by, str) else list(dict.fromkeys(by))
     if unknown := [key for key in keys if key not in KEYS]:
         raise UsageError(
             f"Time isn't counted by '{unknown[0]}'.", hint=f"Count by: {', '.join(KEYS)}."

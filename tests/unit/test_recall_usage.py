@@ -248,6 +248,29 @@ def test_sites(url: str, named: str | None) -> None:
     assert pl.DataFrame({"url": [url]}).select(site(pl.col("url"))).item() == named
 
 
+def test_during_takes_no_time_for_another() -> None:
+    """Local times without a zone would be taken for UTC; no row with an end is no error."""
+    moment = pl.DataFrame({"at": [NEAR_DST], "end": [None]})
+    hour = pl.DataFrame({"at": [NEAR_DST], "end": [NEAR_DST + 60 * MINUTE]})
+    assert during(moment, hour).rows() == [(NEAR_DST, None)]
+    in_ms = moment.cast(pl.Datetime("ms", "UTC"))
+    assert during(in_ms, hour).height == 1
+    mixed = hour.with_columns(pl.col("end").dt.convert_time_zone("Europe/Berlin"))
+    assert during(mixed, hour).rows() == hour.rows()
+    for type_ in (pl.Datetime("us"), pl.Date()):
+        wrong = hour.cast({"at": type_})
+        for frames in ((hour, wrong), (wrong, hour)):
+            with pytest.raises(UsageError, match="'at' has no times with a zone") as raised:
+                during(*frames)
+            assert "replace_time_zone" in (raised.value.hint or "")
+
+
+def test_a_column_named_twice_counts_once() -> None:
+    world = World({"window": frame([Row("laptop", "", 0, 10, "code")])})
+    found = usage(world.rows, "2026-10-25", None, ["app", "app"], afk=True, devices=None)
+    assert found.rows() == [("code", 10 * MINUTE)]
+
+
 def test_usage_says_what_it_cannot_count_by() -> None:
     world = World({})
     for by in ("colour", ["app", "site"]):
