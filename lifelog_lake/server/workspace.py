@@ -14,6 +14,7 @@ from pathlib import Path
 import orjson
 
 from lifelog_lake import __version__, fsio
+from lifelog_lake.errors import UsageError
 
 FIRST = "tour.ipynb"
 #: Beside the notebooks: name -> sha256 of the version that was given last.
@@ -23,10 +24,24 @@ LAYOUT = "default-37a8.jupyterlab-workspace"
 
 
 def fill(folder: Path, shipped: Path) -> None:
-    """Bring a folder up to what is shipped; idempotent."""
+    """Bring a folder up to what is shipped; idempotent.
+
+    Raises :class:`UsageError` if something is in the way.
+    """
+    try:
+        _fill(folder, shipped)
+    except OSError as error:
+        raise UsageError(
+            f"The notebooks can't be put into {folder}: {error.strerror} "
+            f"({error.filename or folder}).",
+            hint="Make it a directory that you may write, and move what is in the way.",
+        ) from None
+
+
+def _fill(folder: Path, shipped: Path) -> None:
     fsio.make_dirs(folder, at="server")
     record = folder / GIVEN
-    given: dict[str, str] = orjson.loads(record.read_bytes()) if record.exists() else {}
+    given = _given(record)
     before = dict(given)
     for source in sorted(shipped.glob("*.ipynb")):
         content = source.read_bytes()
@@ -42,6 +57,15 @@ def fill(folder: Path, shipped: Path) -> None:
         given[source.name] = _hash(content)
     if given != before:
         fsio.write_atomic(record, orjson.dumps(given, option=orjson.OPT_INDENT_2), at="server")
+
+
+def _given(record: Path) -> dict[str, str]:
+    """What a record says; a damaged one says nothing, by which nothing is overwritten."""
+    try:
+        content = orjson.loads(record.read_bytes())
+    except (FileNotFoundError, orjson.JSONDecodeError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def _free_name(path: Path) -> Path:

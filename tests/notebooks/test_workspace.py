@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from lifelog_lake import __version__
+from lifelog_lake.errors import UsageError
 from lifelog_lake.server import workspace
 
 BESIDE = f"tour-{__version__}.ipynb"
@@ -72,6 +73,23 @@ def test_a_forgotten_record_overwrites_nothing(mine: Path, shipped: Path) -> Non
     (mine / "tour.ipynb").write_text("changed by me")
     workspace.fill(mine, shipped)
     assert books(mine) == {"tour.ipynb": "changed by me", BESIDE: "first"}
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"tour', b"\xff\x00"])
+def test_a_damaged_record_overwrites_nothing(mine: Path, shipped: Path, content: bytes) -> None:
+    (mine / workspace.GIVEN).write_bytes(content)
+    (mine / "tour.ipynb").write_text("changed by me")
+    for _ in range(2):
+        workspace.fill(mine, shipped)
+    assert books(mine) == {"tour.ipynb": "changed by me", BESIDE: "first"}
+
+
+def test_what_is_in_the_way_is_named(mine: Path, shipped: Path) -> None:
+    (mine / "tour.ipynb").unlink()
+    (mine / "tour.ipynb").mkdir()
+    with pytest.raises(UsageError, match=r"tour\.ipynb") as raised:
+        workspace.fill(mine, shipped)
+    assert raised.value.hint
 
 
 def test_a_deleted_tour_comes_back(mine: Path, shipped: Path) -> None:
