@@ -14,6 +14,7 @@ import socket
 from collections import deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, ClassVar, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
@@ -82,6 +83,7 @@ class ActivityWatchSettings(CollectorSettings):
     def _is_http(cls, value: str) -> str:
         if not value.startswith(("http://", "https://")):
             raise ValueError("it must begin with http:// or https://")
+        urlsplit(value)  # raises it too
         return value
 
 

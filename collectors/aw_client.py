@@ -16,7 +16,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import requests
 import urllib3
@@ -60,7 +60,9 @@ class Server:
     """One ActivityWatch server. Each call is one request; none is repeated."""
 
     def __init__(self, url: str, timeout_s: float, clock: Clock) -> None:
-        self.url = url.rstrip("/")
+        self._base = url.rstrip("/")
+        #: As it may be told: without a name and a password, which a proxy before it may want.
+        self.url = self._base.replace(f"{urlsplit(url).netloc.rpartition('@')[0]}@", "", 1)
         self._timeout_s = timeout_s
         self._clock = clock
 
@@ -116,7 +118,7 @@ class Server:
             with (
                 _session() as session,
                 session.get(
-                    f"{self.url}/api/0/{path}",
+                    f"{self._base}/api/0/{path}",
                     params=asked,
                     timeout=self._timeout_s,
                     stream=True,
@@ -149,12 +151,14 @@ class Server:
         doesn't hold us longer than the deadline."""
         parts: list[bytes] = []
         size = 0
-        while part := response.raw.read1(CHUNK_BYTES, decode_content=True):
+        if response.headers.get("Content-Encoding", "identity") != "identity":
+            raise self._bad("packed data, which wasn't asked for")  # may unpack to anything
+        while part := response.raw.read1(CHUNK_BYTES, decode_content=False):
             size += len(part)
             if size > MAX_ANSWER_BYTES:
                 raise self._bad(f"more than {MAX_ANSWER_BYTES // 2**20} MiB")
             if self._clock.monotonic_s() > until_s:
-                raise self._slow()
+                raise self._bad(f"more than comes in {WHOLE_ANSWER * self._timeout_s:g} s")
             parts.append(part)
         return b"".join(parts)
 
