@@ -21,15 +21,15 @@ it was started since is offered again: the ids say that the lake has it.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 
 import structlog
 
 from collectors.aw_client import BadAnswer, Bucket, Server
-from collectors.aw_events import AwEvent, Slicer, parse, start_ms_of
+from collectors.aw_events import AwEvent, Slicer, is_private, parse, start_ms_of
 from lifelog_lake.clock import MIN_US, US_PER_S, Clock
-from lifelog_lake.errors import InvalidEvent
+from lifelog_lake.errors import InvalidEvent, Unavailable
 from lifelog_lake.events import Event
 from lifelog_lake.validate import JSON
 
@@ -164,6 +164,9 @@ class BucketReader:
         else:
             try:
                 self._read_page(self._newest)
+            except Unavailable:  # perhaps a shorter page comes in time
+                self._span_ms = max(self._span_ms // 2, 1)
+                raise
             except BadAnswer:
                 self._halve()
                 raise
@@ -269,6 +272,8 @@ class BucketReader:
         self._failed = self._failed + 1 if self._span_ms == 1 else 0
         if self._failed <= TRIES or self._to is None:
             return
+        # One that can't give even nothing is in trouble as a whole: its events are still to come.
+        self._server.events(self.bucket.id, limit=1, end=BEGINNING_MS)
         span = {"passed over from ms": self._to, "to ms": self._to + self._passed_ms}
         self._refuse([span], InvalidEvent("The server can't give the events of this time."))
         self._to += self._passed_ms
@@ -297,7 +302,8 @@ class BucketReader:
                 if event.start > self._clock.wall_us() + FUTURE_US:
                     raise InvalidEvent("An event starts more than a day from now.")
             except InvalidEvent as error:
-                page.bad.append(item)
+                private = isinstance(item, dict) and is_private(item.get("data"))
+                page.bad.append({"a private window's event at ms": start} if private else item)
                 page.why = page.why or error
                 continue
             page.events.append(event)
@@ -319,7 +325,7 @@ class BucketReader:
         """Write what the page brings. ``whole``: it holds all that is to be known; ``history``:
         newer events are there, so all of these are finished."""
         now = self._clock.wall_us()
-        events = [event for event in page.events if event.start <= now]
+        events = _longest(event for event in page.events if event.start <= now)
         newest = max((event.start for event in events), default=None)
         rows: list[Event] = []
         known: dict[str, int | None] = {}
@@ -396,6 +402,16 @@ class BucketReader:
 
     def _now_ms(self) -> int:
         return self._clock.wall_us() // 1000
+
+
+def _longest(events: Iterable[AwEvent]) -> list[AwEvent]:
+    """Of events that are the same but for their length the longest: they have one id."""
+    best: dict[str, AwEvent] = {}
+    for event in events:
+        other = best.get(event.key)
+        if other is None or event.end > other.end:
+            best[event.key] = event
+    return list(best.values())
 
 
 def _text(item: object) -> str:

@@ -64,7 +64,12 @@ class AwEvent:
     @property
     def private(self) -> bool:
         """Whether it was seen in a private window of a browser."""
-        return self.data.get("incognito") is True
+        return is_private(self.data)
+
+
+def is_private(data: object) -> bool:
+    """Whether an event's data says so, in whatever way but a plain no."""
+    return isinstance(data, Mapping) and data.get("incognito") not in (None, False)
 
 
 def start_ms_of(raw: object) -> int | None:
