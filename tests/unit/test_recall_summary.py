@@ -17,7 +17,7 @@ from lifelog_lake.home import Home
 from lifelog_lake.lake import parse_url
 from lifelog_lake.recall import tables
 from lifelog_lake.recall.lake import open_lake
-from lifelog_lake.recall.summary import ago, size
+from lifelog_lake.recall.summary import ago, as_html, size
 from lifelog_lake.ship import Shipper
 from lifelog_lake.spool import Spool
 from tests.helpers import T0, frame, make_home, pulse, ship, window
@@ -114,6 +114,7 @@ def test_as_html_it_escapes_and_names_the_zone(home: Home) -> None:
     assert "Windows" in text
     assert "demo" not in text
     assert repr(lake) == f"Lake({home.lake_url!r}, generation 1)"
+    assert Elements(as_html(lake.summary(), "/<i>lake</i>", 1, None)).tags == seen.tags
 
 
 def test_an_empty_lake_says_what_to_do(tmp_path: Path) -> None:

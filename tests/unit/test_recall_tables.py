@@ -6,6 +6,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from lifelog_lake.home import Home
 from lifelog_lake.lake import checkpoint
 from lifelog_lake.recall import tables
 from lifelog_lake.recall.lake import Lake, open_lake
+from lifelog_lake.recall.timeline import reach
 from lifelog_lake.spool import Spool
 from tests.helpers import T0, make_home, ship, window
 
@@ -218,9 +220,17 @@ def test_files_without_statistics_are_read_whole(home: Home) -> None:
         root=contents.root, version=0, schema=contents.schema, stored=contents.stored,
         files=bare, plain=True,
     )  # fmt: skip
-    assert blind.rows(*RANGE, reach=None).collect().height == 1
+    assert blind.rows(*RANGE, reach("journal")).collect().height == 1
+    assert blind.rows(*RANGE, reach("window")).collect().is_empty()  # sliced: not looked for
     assert blind.rows(RANGE[0] + timedelta(days=2), RANGE[1] + timedelta(days=3), None).collect(
     ).is_empty()  # fmt: skip
+
+
+def test_a_table_that_takes_more_than_its_files_is_left_to_the_engine(home: Home) -> None:
+    add(home, window(0))
+    contents = tables.Tables(lake_of(home)._target).of("window")
+    odd = replace(contents, plain=False, files=contents.files.with_columns(path=pl.lit("not it")))
+    assert odd.rows(*RANGE, reach=None).collect().height == 1
 
 
 @pytest.mark.parametrize("name", ["with space", "a=b", "date=2020-01-01", "hash#x", "q?x", "ü*"])
