@@ -60,7 +60,9 @@ class History:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
-    """The state of a device. ``findings`` are sentences; none = all is well."""
+    """The state of a device. ``findings`` are sentences; none = all is well. ``remarks`` are what a
+    person should know of sources that are well. ``microphone``: whether one is open now.
+    """
 
     running: bool
     pid: int | None
@@ -68,12 +70,9 @@ class Board:
     pause: Mapping[str, Any] | None
     rows: tuple[Row, ...]
     findings: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
     histories: tuple[History, ...] = ()
-
-    @property
-    def microphone(self) -> bool:
-        """Whether a microphone is open now."""
-        return any(row.name == "audio" and row.state in HOLDING for row in self.rows)
+    microphone: bool = False
 
 
 def make_board(
@@ -113,6 +112,17 @@ def make_board(
                 f"{waiting} of the supervisor's own rows wait for room: free disk space."
             )
     return Board(
+        microphone=alive  # also of a supervisor that doesn't report: its children record on
+        and status.get("state") == "running"
+        and any(
+            "audio" in (child.get("streams") or ()) and child.get("state") in HOLDING
+            for child in children.values()
+        ),
+        remarks=tuple(
+            str(child["reason"])
+            for child in children.values()
+            if running and child.get("state") == "running" and child.get("reason")
+        ),
         running=running,
         pid=cast("int | None", status.get("pid")) if running else None,
         started_at=cast("int | None", status.get("started_at")) if running else None,

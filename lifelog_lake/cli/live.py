@@ -216,6 +216,7 @@ class Live:
             parts.append(table_of(self._board, self._clock.wall_us()))
             if (bars := bars_of(self._board)) is not None:
                 parts.append(bars)
+            parts += [Text(f"Note      {line}", style="yellow") for line in self._board.remarks]
             parts += [Text(f"Trouble   {line}", style="red") for line in self._board.findings]
         return Group(*parts)
 
@@ -229,6 +230,7 @@ class Live:
             now["microphone"] = MICROPHONE
         elif "microphone" in self._said:
             now["microphone"] = "The microphone is off."
+        now["remarks"] = " ".join(board.remarks)
         for history in board.histories:  # a line each tenth
             now["history"] = f"History is read: {int(history.share * 10) * 10} %"
         if not board.histories and "history" in self._said:

@@ -73,6 +73,7 @@ def status(context: typer.Context, home: HomeOption = None, as_json: JsonOption 
                 "rows": [as_iso(dataclasses.asdict(row)) for row in board.rows],
                 "histories": [dataclasses.asdict(history) for history in board.histories],
                 "findings": list(board.findings),
+                "remarks": list(board.remarks),
             }
         )
     else:
@@ -88,6 +89,8 @@ def status(context: typer.Context, home: HomeOption = None, as_json: JsonOption 
             out().print(table_of(board, now_us))
         if (bars := bars_of(board)) is not None:
             out().print(bars)
+        for remark in board.remarks:
+            say(f"Note: {remark}")
         for finding in board.findings:
             say(f"Finding: {finding}", style="yellow")
     if board.findings:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import orjson
+import psutil
 
 from lifelog_lake.beats import HOLDING
 from lifelog_lake.clock import US_PER_S
@@ -67,8 +68,10 @@ def _runs(data: Mapping[str, object], now_us: int) -> bool:
 
 
 def _microphone(data: Mapping[str, object], now_us: int) -> bool:
-    children = data.get("children")
-    return _runs(data, now_us) and any(
+    """Also of a supervisor that is there but doesn't report: its children record on."""
+    children, pid = data.get("children"), data.get("pid")
+    hangs = data.get("state") == "running" and isinstance(pid, int) and psutil.pid_exists(pid)
+    return (hangs or _runs(data, now_us)) and any(
         "audio" in child.get("streams", ()) and child.get("state") in HOLDING
         for child in (children.values() if isinstance(children, dict) else ())
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -225,6 +226,8 @@ def test_the_board_says_when_the_microphone_is_live(state: str, live: bool) -> N
     }
     assert make_board(status, {}, now_us=T0, alive=True, pause=None).microphone is live
     assert not make_board(status, {}, now_us=T0, alive=False, pause=None).microphone
+    late = T0 + 60 * US_PER_S  # the supervisor hangs; what it started records on
+    assert make_board(status, {}, now_us=late, alive=True, pause=None).microphone is live
 
 
 @pytest.mark.parametrize(("state", "live"), [("running", True), ("paused", False)])
@@ -238,7 +241,11 @@ def test_the_header_of_the_pages_says_it_too(tmp_path: Path, state: str, live: b
     }
     (tmp_path / "run" / "status.json").write_bytes(orjson.dumps(status))
     assert read_status(tmp_path, T0).sent()["microphone"] is live
-    assert read_status(tmp_path, T0 + 60 * US_PER_S).microphone is False  # nothing runs any more
+    late = T0 + 60 * US_PER_S
+    assert read_status(tmp_path, late).microphone is False  # nothing runs any more
+    hanging = orjson.dumps(status | {"pid": os.getpid()})
+    (tmp_path / "run" / "status.json").write_bytes(hanging)
+    assert read_status(tmp_path, late).microphone is live
 
 
 def test_a_missing_library_is_told_with_what_installs_it(

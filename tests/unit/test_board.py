@@ -26,9 +26,7 @@ def test_collectors_of_one_stream_are_told_apart() -> None:
         script=child("error", "sensor", "web", reason="The command 'x' isn't there."),
     )
     assert [row.label for row in made.rows] == ["Sensors (battery)", "Sensors (script)", "Web"]
-    assert made.findings == (
-        "Sensors (script), Web are error: The command 'x' isn't there.",
-    )
+    assert made.findings == ("Sensors (script), Web are error: The command 'x' isn't there.",)
 
 
 def test_one_collector_of_a_stream_goes_without_its_name() -> None:
@@ -40,6 +38,12 @@ def test_a_stream_that_cannot_be_seen_says_why_and_the_others_are_well() -> None
     made = board(activitywatch=aw)
     assert [row.state for row in made.rows] == ["running", "stale"]
     assert made.findings == ("Web is stale: No extension.",)
+
+
+def test_what_a_source_that_is_well_remarks_is_told_and_no_finding() -> None:
+    made = board(audio=child("running", "audio", reason="The microphone is muted."))
+    assert made.remarks == ("The microphone is muted.",)
+    assert made.findings == ()
 
 
 def test_a_history_that_is_read_has_a_bar() -> None:
