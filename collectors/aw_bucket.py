@@ -12,22 +12,31 @@ is asked:
 - The newest event of a bucket may still grow, also after a while (a queue of heartbeats that
   is sent late). It counts as finished when a newer one is there, or when it ended a while ago.
 
-Whatever was read, what is written is decided by what is known: ``_known`` holds where the rows of
-recent events end. Events before ``_to`` are done with. Each few minutes the last hour is read
-again; what is new there or has become longer is written, and what the process can't know because
-it was started since is offered again: the ids say that the lake has it.
+- What starts in the future (a clock that was set back) isn't asked for before its time has come.
+
+Two times divide a bucket that has been read:
+
+- Before ``_since``, the server's *number* of events is known. It is asked for each hour; if it is
+  another one, something was put in or taken out (an import) and all is read again.
+- From ``_since``, one to two hours ago, to ``_to``, the start of the newest event, ``_known`` holds
+  where the rows of each event end. Each few minutes this is read again; what is new there or has
+  become longer is written. The cursor has a digest of it: if that still holds after a restart,
+  nothing is offered again. If not, all of it is, and the ids say what the lake has.
+- From ``_to`` on it is read at each look.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 import structlog
 
 from collectors.aw_client import BadAnswer, Bucket, Server
-from collectors.aw_events import AwEvent, Slicer, is_private, parse, start_ms_of
+from collectors.aw_events import AwEvent, Slicer, start_ms_of
+from collectors.aw_page import Page, newest_ms, take
 from lifelog_lake.clock import MIN_US, US_PER_S, Clock
 from lifelog_lake.errors import InvalidEvent, Unavailable
 from lifelog_lake.events import Event
@@ -41,15 +50,13 @@ LONGEST_PAGE_MS = 32 * 86_400_000
 SETTLED_US = 15 * 60 * US_PER_S
 LOOK_BACK_MS = 3_600_000
 LOOK_BACK_EVERY_S = 300.0
-#: Fetching events one by one ends after so long; the page is then halved.
-SINGLES_S = 20.0
-#: An event that starts later than this from now comes from a wrong clock.
-FUTURE_US = 86_400 * US_PER_S
+COUNT_EVERY_S = 3_600.0
 #: A moment that can't be read is passed over after so many tries.
 TRIES = 3
 BEGINNING_MS = MIN_US // 1000
 MAX_REFUSED_BYTES = 256 * 1024
 MAX_OPEN = 200
+MOST_KNOWN = 2 * PAGE_EVENTS
 #: Rows of one append, so that an event of months doesn't lie in memory as a whole.
 APPEND_ROWS = 5_000
 
@@ -77,15 +84,6 @@ class Sink:
     refuse: Callable[[bytes, InvalidEvent], None]
 
 
-@dataclass(slots=True, kw_only=True)
-class _Page:
-    """Events to take in, oldest first, and the raw ones that can't be."""
-
-    events: list[AwEvent] = field(default_factory=list)
-    bad: list[object] = field(default_factory=list)
-    why: InvalidEvent | None = None
-
-
 class BucketReader:
     """One bucket. ``cursor`` is what :attr:`cursor` was when its rows became durable."""
 
@@ -106,7 +104,15 @@ class BucketReader:
         self._log = structlog.get_logger().bind(bucket=bucket.id)
         said = cursor if isinstance(cursor, dict) else {}
         to, known, counts = said.get("to"), said.get("open"), said.get("counts")
+        since, count, digest = (said.get(name) for name in ("since", "count", "digest"))
         self._to: int | None = to if isinstance(to, int) else None
+        self._since: int | None = since if isinstance(since, int) else None
+        self._count: int | None = count if isinstance(count, int) else None
+        self._recalled = (self._since, digest)
+        #: Whether all events from ``_since`` to ``_to`` are known.
+        self._complete = False
+        self._counts_ranges: bool | None = None
+        self._counted_s: float | None = None
         self._known: dict[str, int | None] = {
             key: end
             for key, end in (known.items() if isinstance(known, dict) else ())
@@ -139,6 +145,9 @@ class BucketReader:
         return {
             "to": self._to,
             "open": dict(list(open_.items())[-MAX_OPEN:]),
+            "since": self._since,
+            "count": self._count,
+            "digest": self._digest() if self._complete else None,
             "counts": asdict(self._counts),
         }
 
@@ -174,38 +183,74 @@ class BucketReader:
     # --- what is new --------------------------------------------------------------------------
 
     def _read_new(self) -> None:
-        now_s = self._clock.monotonic_s()
+        now_s, now = self._clock.monotonic_s(), self._now_ms()
+        if self._to is not None and self._to > now:  # read while the clock was ahead
+            self._to, self._looked_back_s, self._counted_s = now - LOOK_BACK_MS, None, None
         look_back = self._looked_back_s is None or now_s - self._looked_back_s >= LOOK_BACK_EVERY_S
         updated = self.bucket.updated
         if not look_back and self._at_rest and updated is not None and updated == self._updated:
             return  # the server's list says that nothing has come
-        begin = self._to
+        begin, past = self._to, None
         if begin is not None and look_back:
-            begin = min(begin, self._now_ms() - LOOK_BACK_MS)
+            if self._counted_s is None or now_s - self._counted_s >= COUNT_EVERY_S:
+                if self._past_differs():
+                    self._begin_history(begin, begin)
+                    return
+                past = self._past(begin)
+            begin = min(begin, now - LOOK_BACK_MS if self._since is None else self._since)
+        end = now + 1
         try:
-            raw = self._events(begin)
+            raw = self._events(begin, end)
         except BadAnswer:  # too much, or one that the server can't give: go on page by page
             self._looked_back_s = now_s
-            raw = self._server.events(self.bucket.id, limit=1)
-            self._begin_history(raw)
+            newest = newest_ms(self._server.events(self.bucket.id, limit=1, end=end), now)
+            self._begin_history(newest, self._to)
             raise
-        if self._overflows(raw, self._to):
-            self._begin_history(raw)
+        if raw and (self._to is None or self._overflows(raw, self._to)):
+            self._begin_history(newest_ms(raw, now), self._to)
             if self._newest != self._to:
                 return
             self._newest = None  # more than a page begins at the newest ms: what came is taken
-        page = self._take(raw, begin)
+        page = self._page(raw, begin, end)
+        if past is not None:
+            self._counted_s = now_s
+            if past[1] is not None or not self._counts_ranges:
+                self._since, self._count = past
         self._write(page, whole=look_back)
-        self._updated = updated
+        if look_back:
+            self._complete = len(raw) <= PAGE_EVENTS
+        # The newest event's end: one that lies ahead says nothing of those before it.
+        self._updated = updated if (start_ms_of({"timestamp": updated}) or 0) <= now else None
         if look_back:
             self._looked_back_s = now_s
 
-    def _events(self, begin: int | None) -> list[object]:
+    def _past_differs(self) -> bool:
+        """Whether there aren't as many events before ``_since`` as when they were read."""
+        if self._since is None or self._count is None:
+            return False
+        count = self._count_until(self._since)
+        return count is not None and count != self._count
+
+    def _past(self, to: int) -> tuple[int, int | None]:
+        """A new ``_since``, with its number of events; asked for before they are read."""
+        since = min(to, self._now_ms() - LOOK_BACK_MS)
+        return since, self._count_until(since)
+
+    def _count_until(self, ms: int) -> int | None:
+        """None if the server can't say; another one than aw-server may count without a range."""
+        try:
+            if self._counts_ranges is None:
+                self._counts_ranges = self._server.count(self.bucket.id, end=BEGINNING_MS) == 0
+            return self._server.count(self.bucket.id, end=ms) if self._counts_ranges else None
+        except BadAnswer:
+            return None
+
+    def _events(self, begin: int | None, end: int) -> list[object]:
         start = None if begin is None else max(begin - MARGIN_MS, BEGINNING_MS)
-        return self._server.events(self.bucket.id, limit=PAGE_EVENTS + 1, start=start)
+        return self._server.events(self.bucket.id, limit=PAGE_EVENTS + 1, start=start, end=end)
 
     @staticmethod
-    def _overflows(raw: Sequence[object], begin: int | None) -> bool:
+    def _overflows(raw: Sequence[object], begin: int) -> bool:
         """Whether a full answer doesn't reach back to ``begin``: its oldest event starts later.
 
         Long events from before don't count: the newest starts come first.
@@ -213,17 +258,20 @@ class BucketReader:
         if len(raw) <= PAGE_EVENTS:
             return False
         oldest = start_ms_of(raw[-1])
-        return begin is None or oldest is None or oldest >= begin
+        return oldest is None or oldest >= begin
 
     # --- history ------------------------------------------------------------------------------
 
-    def _begin_history(self, raw: Sequence[object]) -> None:
-        starts = [at for at in map(start_ms_of, raw) if at is not None]
-        now = self._now_ms()
-        newest = max((at for at in starts if at <= now), default=now)
-        if self._to is None:
-            self._to = self._oldest_ms(newest)
-        self._from = self._to
+    def _begin_history(self, newest: int, begin: int | None) -> None:
+        """Read page by page up to the newest event, from the oldest one if ``begin`` is None."""
+        if begin is not None and self._past_differs():
+            self._log.info("read_again")
+            begin = None
+        since, count = self._past(newest)
+        begin = self._oldest_ms(newest) if begin is None else begin
+        self._since, self._count = since, count
+        self._complete = self._complete or begin <= since
+        self._from = self._to = begin
         self._newest = newest
 
     def _oldest_ms(self, newest: int) -> int:
@@ -255,7 +303,7 @@ class BucketReader:
         if too_many and end - begin > 1:
             self._span_ms = max((end - begin) // 2, 1)
             return
-        page = self._take(raw, begin, end)
+        page = self._page(raw, begin, end)
         if too_many:
             page.bad.append({"more than a page at this ms": begin})
             page.why = InvalidEvent(f"More than {PAGE_EVENTS} events start in one ms.")
@@ -282,50 +330,16 @@ class BucketReader:
 
     # --- taking in ----------------------------------------------------------------------------
 
-    def _take(self, raw: Sequence[object], begin: int | None, end: int | None = None) -> _Page:
-        """The events of an answer that start in the range, whole and oldest first."""
-        page = _Page()
-        until_s = self._clock.monotonic_s() + SINGLES_S
-        for item in reversed(raw):
-            start = start_ms_of(item)
-            if start is not None and begin is not None and start < begin:
-                continue
-            if start is not None and end is not None and start >= end:
-                continue
-            try:
-                event = parse(item)
-                if end is not None and event.end >= end * 1000:
-                    whole = self._whole(event, until_s)
-                    if whole is None:
-                        continue
-                    event = whole
-                if event.start > self._clock.wall_us() + FUTURE_US:
-                    raise InvalidEvent("An event starts more than a day from now.")
-            except InvalidEvent as error:
-                private = isinstance(item, dict) and is_private(item.get("data"))
-                page.bad.append({"a private window's event at ms": start} if private else item)
-                page.why = page.why or error
-                continue
-            page.events.append(event)
-        return page
+    def _page(self, raw: Sequence[object], begin: int | None, end: int) -> Page:
+        return take(self._server, self.bucket.id, raw, begin, end, self._clock)
 
-    def _whole(self, event: AwEvent, until_s: float) -> AwEvent | None:
-        """The event as it is without the cut at the page's end; None if it has gone meanwhile."""
-        if event.server_id is None:
-            raise InvalidEvent("An event has no id.")
-        if self._clock.monotonic_s() > until_s:
-            raise BadAnswer("Too many events of this time are long.", hint="It goes on by itself.")
-        raw = self._server.event(self.bucket.id, event.server_id)
-        if raw is None:
-            return None
-        whole = parse(raw)
-        return whole if whole.key == event.key else None
-
-    def _write(self, page: _Page, *, whole: bool, history: bool = False) -> None:
+    def _write(self, page: Page, *, whole: bool, history: bool = False) -> None:
         """Write what the page brings. ``whole``: it holds all that is to be known; ``history``:
         newer events are there, so all of these are finished."""
         now = self._clock.wall_us()
-        events = _longest(event for event in page.events if event.start <= now)
+        events = page.events
+        if whole and not self._complete:
+            self._recall(events)
         newest = max((event.start for event in events), default=None)
         rows: list[Event] = []
         known: dict[str, int | None] = {}
@@ -354,7 +368,15 @@ class BucketReader:
             at_rest = at_rest and done
             known[key], starts[key] = written, event.start_ms
         self._refuse(page.bad, page.why)
-        if not history:
+        if history:
+            recent = [key for key, at in starts.items() if at >= (self._since or 0)]
+            self._known |= {key: known[key] for key in recent}
+            self._starts |= {key: starts[key] for key in recent}
+            if len(self._known) > MOST_KNOWN:
+                self._known.clear()
+                self._starts.clear()
+                self._complete = False
+        else:
             self._known = known if whole else {**self._known, **known}
             self._starts = starts if whole else {**self._starts, **starts}
             self._at_rest = at_rest
@@ -365,12 +387,34 @@ class BucketReader:
         self._sink.append(rows, True)
 
     def _is_changed(self, event: AwEvent, before: int | None) -> bool:
-        """Whether an event that was done with isn't as it was; unknown just after a start."""
-        if self._looked_back_s is None:
+        """Whether an event that was done with isn't as it was, as far as that is known."""
+        if not self._complete:
             return False
         if event.key not in self._known:
             return True
         return before is not None and before != event.end
+
+    def _digest(self) -> str:
+        """Of the events from ``_since`` to ``_to`` and where their rows end."""
+        to = self._to or 0
+        return _digest_of(
+            {
+                key: end
+                for key, end in self._known.items()
+                if (self._since or 0) <= self._starts.get(key, to) < to
+            }
+        )
+
+    def _recall(self, events: Sequence[AwEvent]) -> None:
+        """Know again what was written before a restart, if the server's events are still so."""
+        (since, digest), self._recalled = self._recalled, (None, None)
+        if since is None or self._to is None:
+            return
+        found = [event for event in events if since <= event.start_ms < self._to]
+        known = {e.key: e.end if self._slicer.wanted(e) else None for e in found}
+        if _digest_of(known) == digest:
+            self._known |= known
+            self._complete = True
 
     def _say_changed(self, changed: int) -> None:
         self._counts.rewritten += changed
@@ -404,14 +448,9 @@ class BucketReader:
         return self._clock.wall_us() // 1000
 
 
-def _longest(events: Iterable[AwEvent]) -> list[AwEvent]:
-    """Of events that are the same but for their length the longest: they have one id."""
-    best: dict[str, AwEvent] = {}
-    for event in events:
-        other = best.get(event.key)
-        if other is None or event.end > other.end:
-            best[event.key] = event
-    return list(best.values())
+def _digest_of(known: Mapping[str, int | None]) -> str:
+    lines = "\n".join(sorted(f"{key} {end}" for key, end in known.items()))
+    return hashlib.blake2b(lines.encode(), digest_size=9).hexdigest()
 
 
 def _text(item: object) -> str:

@@ -110,6 +110,13 @@ class Server:
                 return None
             raise
 
+    def count(self, bucket: str, *, end: int) -> int:
+        """The number of events that start until ``end``; of all, if the server knows no ranges."""
+        found = self._get(f"buckets/{quote(bucket, safe='')}/events/count", {"end": iso_ms(end)})
+        if isinstance(found, bool) or not isinstance(found, int):
+            raise self._bad("a number of events that is none")
+        return found
+
     # --- inside -------------------------------------------------------------------------------
 
     def _get(self, path: str, asked: dict[str, str | int] | None = None) -> Any:

@@ -21,6 +21,7 @@ from tests.fixtures.aw import (  # noqa: F401 - two fixtures
 )
 from tests.fixtures.aw_device import AwDevice, exported
 from tests.fixtures.aw_faults import FaultyProxy
+from tests.helpers import lifecycle
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 NOW = (T0_MS + 40 * DAY_MS) * 1000
@@ -92,3 +93,116 @@ def test_a_password_in_the_address_is_used_and_not_told(tmp_path: Path) -> None:
     assert "at http://127.0.0.1:9." in device.beat.reason
     with pytest.raises(ValidationError):
         ActivityWatchSettings(url="http://[::1")
+
+
+def test_events_of_the_future_wait_and_hide_nothing(
+    aw: AwServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that was hours ahead left more of them than an answer holds."""
+    monkeypatch.setattr(aw_bucket, "PAGE_EVENTS", 50)
+    name = aw.bucket("window_future", WINDOW)
+    aw.insert(name, [event(T0_MS + n * 1_000, 1, app=f"{n}") for n in range(30)])
+    future = [event(T0_MS + 3 * HOUR_MS + n * 1_000, 1, app=f"future {n}") for n in range(100)]
+    aw.insert(name, future)
+    device = AwDevice(tmp_path / "home", aw, now=(T0_MS + HOUR_MS) * 1000)
+    device.read()
+    device.read()
+    begin = T0_MS + HOUR_MS
+    aw.insert(name, [event(begin + n * 1_000, 1, app=f"now {n}") for n in range(3)])
+    device.clock.pass_s(10)
+    device.read()
+    assert len(device.shipped()) == 32  # at once; the newest may still grow
+    device.clock.pass_s(4 * 3_600)
+    device.read()
+    assert device.shipped() == exported(aw.export())
+    assert device.beat.errors == 0
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_after_a_clock_that_was_ahead_all_is_read(
+    aw: AwServer, tmp_path: Path, alive: bool
+) -> None:
+    """``alive``: whether lifelog ran when the clock was set right."""
+    name = aw.bucket("window_ahead", WINDOW)
+    ahead_ms = T0_MS + 400 * DAY_MS
+    aw.insert(name, [event(ahead_ms, 1, app="ahead"), event(ahead_ms + 5_000, 1, app="ahead 2")])
+    device = AwDevice(tmp_path / "home", aw, now=(ahead_ms + 60_000) * 1000)
+    device.read()
+    device.clock.now_us = T0_MS * 1000
+    if alive:
+        device.read()
+    aw.insert(name, [event(T0_MS + n * 10_000, 1, app=f"{n}") for n in range(3)])
+    device.restart()
+    device.clock.pass_s(5 * 3_600)
+    device.read()
+    wanted = [told for told in exported(aw.export()) if "ahead 2" not in told[3]]
+    assert device.shipped() == wanted
+
+
+def test_history_that_is_imported_into_a_bucket_arrives(
+    aw: AwServer, proxy: FaultyProxy, tmp_path: Path
+) -> None:
+    name = aw.bucket("window_import", WINDOW)
+    aw.insert(name, [event(T0_MS + 20 * DAY_MS + n * 20_000, 15, app=f"{n}") for n in range(99)])
+    device = AwDevice(tmp_path / "home", proxy.url, now=NOW)
+    device.read()
+    before = device.shipped()
+    aw.insert(name, [event(T0_MS + n * 20_000, 15, app=f"old {n}") for n in range(99)])
+    device.clock.pass_s(301)
+    device.read()
+    assert device.shipped() == before  # the past is counted once an hour
+    device.clock.pass_s(3_600)
+    device.read()
+    assert device.shipped() == exported(aw.export())
+    aw.insert(name, [event(T0_MS - DAY_MS, 15, app="older")])
+    device.restart()  # and at each start
+    device.read()
+    assert device.shipped() == exported(aw.export())
+    asked = len(proxy.asked)
+    device.clock.pass_s(3_601)
+    device.read()
+    assert len(proxy.asked) - asked <= 4  # not read again without a reason
+
+
+def test_a_server_that_counts_without_a_range_is_not_believed(
+    aw: AwServer, proxy: FaultyProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = aw.bucket("window_count", WINDOW)
+    aw.insert(name, [event(T0_MS + n * 20_000, 15, app=f"{n}") for n in range(20)])
+    monkeypatch.setattr(
+        "collectors.aw_client.Server.count",
+        lambda self, bucket, **_range: len(self.events(bucket, limit=99)),
+    )
+    device = AwDevice(tmp_path / "home", proxy.url, now=NOW)
+    device.read()
+    aw.insert(name, [event(T0_MS + 30 * DAY_MS, 15, app="new")])
+    device.clock.pass_s(3_601)
+    asked = len(proxy.asked)
+    device.read()
+    assert len(proxy.asked) - asked <= 4
+    assert device.shipped() == exported(aw.export())
+
+
+def test_a_restart_offers_nothing_again(aw: AwServer, tmp_path: Path) -> None:
+    name = aw.bucket("window_restart", WINDOW)
+    aw.insert(name, [event(T0_MS + n * 20_000, 15, app=f"{n}") for n in range(900)])
+    device = AwDevice(tmp_path / "home", aw, now=(T0_MS + 900 * 20_000) * 1000)
+    device.read()
+    for n in range(900, 903):
+        aw.insert(name, [event(T0_MS + n * 20_000, 15, app=f"{n}")])
+        device.clock.pass_s(3_600 if n == 901 else 20)
+        device.read()
+    device.restart()
+    device.read()
+    device.clock.pass_s(301)
+    device.read()
+    device.clock.pass_s(3_600)
+    device.read()
+    assert device.shipped() == exported(aw.export())
+    assert lifecycle(device.home, "present") == []
+    late = event(T0_MS + 902 * 20_000 + 16_000, 2, app="late")  # while it was down
+    aw.insert(name, [late, event(T0_MS + 950 * 20_000, 2, app="newest")])
+    device.restart()
+    device.clock.pass_s(3_600)
+    device.read()
+    assert device.shipped() == exported(aw.export())
