@@ -78,7 +78,9 @@ def summary(tables: Mapping[str, Contents], now: datetime | None = None) -> pl.D
 
 
 def _content(contents: Contents) -> pl.LazyFrame:
-    return contents.with_content().select(pl.col("blob_bytes").sum())
+    # A slice names the content of its event's first once more.
+    first = contents.with_content().filter(pl.col("cont").is_null())
+    return first.select(pl.col("blob_bytes").sum())
 
 
 def _lately(contents: Contents) -> pl.LazyFrame:

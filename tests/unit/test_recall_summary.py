@@ -51,7 +51,8 @@ def home(tmp_path: Path) -> Home:
     spool = Spool.of(home)
     spool.append([window(n, end=T0 + (n + 1) * US_PER_S) for n in range(20)])
     spool.append([window(-DAY_US // US_PER_S)])
-    spool.append([frame(n, b"the same") for n in range(3)])
+    frames = [frame(n, b"the same") for n in range(3)]
+    spool.append([*frames, frame(3, b"the same", cont=frames[-1].id)])  # the last one has a slice
     ship(home)
     other = dataclasses.replace(home, device=HOSTILE)
     clock = SystemClock()
@@ -97,7 +98,7 @@ def test_only_lately_and_content_are_read_from_rows(
         return scan(paths, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(tables.pl, "scan_parquet", noting)
-    assert open_lake(home.lake_url).summary()["rows"].to_list() == [3, 25]
+    assert open_lake(home.lake_url).summary()["rows"].to_list() == [4, 25]
     assert set(read) == {
         "screen/date=2026-01-02", "window/date=2026-01-02", "window/date=2026-01-01",
     }  # fmt: skip
