@@ -200,7 +200,7 @@ def test_a_restart_offers_nothing_again(aw: AwServer, tmp_path: Path) -> None:
     device.read()
     assert device.shipped() == exported(aw.export())
     assert lifecycle(device.home, "present") == []
-    late = event(T0_MS + 902 * 20_000 + 16_000, 2, app="late")  # while it was down
+    late = event(T0_MS + 901 * 20_000 + 16_000, 2, app="late")  # while it was down
     aw.insert(name, [late, event(T0_MS + 950 * 20_000, 2, app="newest")])
     device.restart()
     device.clock.pass_s(3_600)

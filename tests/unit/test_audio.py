@@ -198,6 +198,15 @@ def test_silence_is_dropped_with_its_row(context: Noted) -> None:
     collector.stop()
 
 
+def test_what_is_too_short_to_judge_is_kept(context: Noted) -> None:
+    collector, microphone = record(context, drop_silence=True)
+    microphone.give(np.zeros(RATE // 50, np.int16))
+    collector.stop()
+    (row,) = context.rows
+    assert row.source is not None
+    assert row.data["dropped"] is False
+
+
 @pytest.mark.parametrize("wrong", [{"interval_s": 7}, {"interval_s": 0}, {"format": "mp3"}])
 def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
