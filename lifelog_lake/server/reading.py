@@ -138,8 +138,13 @@ class LakeReader:
 
     def _keep(self, asked: _Asked, answer: pl.DataFrame) -> None:
         settled = asked.span.end < datetime.now(UTC) - SETTLED_AFTER
-        until_s = time.monotonic() + (SETTLED_S if settled else FRESH_S)
+        now_s = time.monotonic()
+        until_s = now_s + (SETTLED_S if settled else FRESH_S)
         with self._lock:
+            # A live page asks for another span each few seconds, and an answer without rows has
+            # its weight too: a tab that was left open took 90 MiB an hour.
+            for past in [one for one, (ends_s, _) in self._kept.items() if ends_s <= now_s]:
+                del self._kept[past]
             self._kept[asked] = (until_s, answer)
             self._kept.move_to_end(asked)
             while sum(kept.height for _, kept in self._kept.values()) > KEPT_ROWS:

@@ -162,7 +162,15 @@ def shrink(file: BinaryIO) -> bytes:
             small.thumbnail((WIDTH_PX, MOST_HEIGHT_PX), Image.Resampling.BILINEAR, reducing_gap=2.0)
     except UnidentifiedImageError:
         raise UsageError("This content isn't a picture.", hint=hint) from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    # The AVIF decoder says RuntimeError; MemoryError is a size that a damaged header made up.
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        RuntimeError,
+        MemoryError,
+        Image.DecompressionBombError,
+    ):
         raise UsageError("The picture is damaged.", hint=hint) from None
     content = io.BytesIO()
     small.save(content, "WEBP", quality=QUALITY, method=2)

@@ -45,7 +45,7 @@ class TimelineHandler(LifelogHandler):
     async def get(self) -> None:
         """A page of the events of a span."""
         span = query.span(self)
-        streams = tuple(self.get_query_arguments("stream"))
+        streams = tuple(dict.fromkeys(self.get_query_arguments("stream")))
         devices = tuple(self.get_query_arguments("device", strip=False))
         offset = query.number("offset", query.single(self, "offset") or "0", 0, MOST_OFFSET)
         limit = query.number("limit", query.single(self, "limit") or "60", 1, MOST_ROWS)

@@ -17,7 +17,8 @@ from PIL import Image
 from lifelog_lake.errors import Terminal, UsageError
 from lifelog_lake.home import open_home
 from lifelog_lake.recall.detail import SCHEMA
-from lifelog_lake.server import launch, places
+from lifelog_lake.recall.lake import open_lake
+from lifelog_lake.server import launch, places, reading
 from lifelog_lake.server.media import inert_type
 from lifelog_lake.server.ranges import (
     ByteRange,
@@ -32,7 +33,7 @@ from lifelog_lake.ui.bars import BINS, COLOURS, OTHER, bars, groups, totals
 from lifelog_lake.ui.lane import app_colours
 from lifelog_lake.ui.status import read_status
 from lifelog_lake.ui.text import duration, plain
-from tests.browser.hub import picture
+from tests.browser.hub import new_home, picture
 
 
 @pytest.mark.parametrize(
@@ -318,6 +319,7 @@ def bomb() -> bytes:
         (b"GIF89a" + bytes(100), "isn't a picture"),
         (picture("x")[:200], "damaged"),
         (picture("x", kind="PNG")[:300], "damaged"),
+        (picture("x", kind="AVIF").replace(b"pitm", b"pitn"), "damaged"),  # a RuntimeError
     ],
 )
 def test_what_is_no_picture_is_refused_small(content: bytes, said: str) -> None:
@@ -342,3 +344,18 @@ def test_small_pictures_are_kept_and_the_least_used_go(tmp_path: Path) -> None:
     # What is kept isn't made again: its content isn't even looked at.
     assert kept.get(f"{11:064x}", io.BytesIO()) == shrink(io.BytesIO(contents[f"{11:064x}"]))
     kept.close()
+
+
+def test_answers_that_are_out_of_date_are_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = new_home(tmp_path)
+    reader = reading.LakeReader(lambda: open_lake(home.lake_url))
+    monkeypatch.setattr(reading, "SETTLED_S", 0.0)
+    begun = datetime(2026, 1, 1, tzinfo=UTC)
+    for minute in range(20):  # a live page moves on; nothing was recorded, so no row counts
+        start = begun + timedelta(minutes=minute)
+        span = reading.Span(start=start, end=start + timedelta(hours=1))
+        assert reader.events(span, ("window", "web"), ()).height == 0
+    assert len(reader._kept) == 1
+    reader.close()
