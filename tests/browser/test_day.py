@@ -128,6 +128,54 @@ def test_a_day_of_25_hours_is_whole_and_in_the_viewers_time(demo_hub: Hub, visit
     expect(page.locator(".ll-span-text")).to_have_text("Mon, 27 Oct 2025")
 
 
+def test_days_are_whole_in_zones_that_skip_midnight_or_a_day(
+    single_hub: Hub, visit: Opener
+) -> None:
+    text = ".ll-span-text"
+    page = visit(
+        single_hub, "lifelog/timeline?range=day&at=2011-12-29T20:00:00Z", zone="Pacific/Apia"
+    )
+    expect(page.locator(text)).to_have_text("Thu, 29 Dec 2011")
+    for key, day in (("ArrowRight", "Sat, 31 Dec 2011"), ("ArrowLeft", "Thu, 29 Dec 2011")):
+        page.keyboard.press(key)
+        expect(page.locator(text)).to_have_text(day)
+    page = visit(
+        single_hub, "lifelog/timeline?range=day&at=2026-04-24T12:00:00Z", zone="Africa/Cairo"
+    )
+    expect(page.locator(text)).to_have_text("Fri, 24 Apr 2026")  # it begins at one o'clock
+    page.get_by_role("button", name="Next day").click()
+    expect(page.locator(text)).to_have_text("Sat, 25 Apr 2026")
+    assert query_of(page)["at"] == ["2026-04-24T21:00:00.000Z"]
+
+
+def test_nonsense_in_the_address_shows_today(single_hub: Hub, visit: Opener) -> None:
+    page = visit(single_hub, "lifelog/timeline")
+    for nonsense in (
+        "range=day&at=-271821-04-20T00:00:00Z",
+        "range=hour&at=0001-01-01T00:00:00Z&tab=x&moment=%2B275760-09-13T00:00:00Z&open",
+        "range=zoom&at=1000-01-01T00:00:00Z&to=2026-01-01T00:00:00Z",
+        "range=zoom&at=x&to=y&stream=nope&device=",
+    ):
+        page.evaluate("address => history.pushState(null, '', address)", f"?{nonsense}")
+        page.evaluate("dispatchEvent(new PopStateEvent('popstate'))")
+        page.wait_for_function(
+            "() => { const query = new URLSearchParams(location.search);"
+            " return !query.has('at') && !query.has('moment') && !query.has('device'); }"
+        )
+    expect(page.locator(".ll-span-text")).to_have_text("Today")
+
+
+def test_a_date_is_typed(demo_hub: Hub, visit: Opener) -> None:
+    page = visit(demo_hub, DAY)
+    date = page.locator(".ll-date")
+    date.focus()
+    for key in "10272025":  # the browser tells of 10, then 27, then the year 2, 20, 202
+        page.keyboard.press(key)
+        page.wait_for_timeout(100)  # as a person types
+    expect(page.locator(".ll-span-text")).to_have_text("Mon, 27 Oct 2025")
+    expect(date).to_have_value("2025-10-27")
+
+
 def test_zoom_by_brush_and_buttons_and_back_again(demo_hub: Hub, visit: Opener, seen: Seen) -> None:
     seen.expected = ["Cannot send"]  # lanes that were being drawn when the page is loaded again
     page = visit(demo_hub, DAY)

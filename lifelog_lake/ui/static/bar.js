@@ -119,8 +119,10 @@ function render({ model, el }) {
   const wider = button("ll-step", "Zoom out", "−", () => choose(zoomed(view(), ZOOM)));
   const text = h("h1", { class: "ll-span-text" });
   const date = h("input", {
-    type: "date", class: "ll-date", "aria-label": "Go to a day",
-    onchange: () => { if (date.value) choose(spanAt("day", +new Date(`${date.value}T00:00:00`))); },
+    type: "date", class: "ll-date", "aria-label": "Go to a day", min: `${FIRST_YEAR}-01-01`,
+    // A year that is being typed is the year 2 first, then 20 and 202.
+    onchange: () => { if (date.value && !date.validity.rangeUnderflow) choose(spanAt("day", +new Date(`${date.value}T00:00:00`))); },
+    onblur: () => { date.value = isoDate(view().start); },
   });
   const today = h("button", { type: "button", class: "ll-button ll-today", onclick: () => choose(liveSpan("day")) }, "Today");
   const live = h("button", { type: "button", class: "ll-live", onclick: goLive },
@@ -152,8 +154,10 @@ function render({ model, el }) {
     live.setAttribute("aria-pressed", String(now.live));
     live.title = now.live ? "What is recorded appears by itself" : "Back to now";
     text.textContent = spanText(now);
-    date.value = isoDate(now.start);
-    date.max = isoDate(Date.now());
+    // What is being typed in it isn't taken back, neither by a live span that moves on.
+    if (document.activeElement !== date) date.value = isoDate(now.start);
+    const newest = isoDate(Date.now());
+    if (date.max !== newest) date.max = newest; // setting it ends what is being typed
     if (onPage()) keepInAddress(now);
     if (!before || !sameSpan(before, now) || before.tick !== now.tick) chips.load();
     if (before && !sameChoice(before, now)) chips.draw();

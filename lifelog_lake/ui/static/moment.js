@@ -28,7 +28,7 @@ function momentDialog(model, player, focus) {
   const side = h("div", { class: "ll-side" },
     when, about, facts,
     h("div", { class: "ll-dialog-buttons" }, toEarlier, toLater, original,
-      h("button", { type: "button", class: "ll-button ll-close", onclick: () => hide() }, "Close")));
+      h("button", { type: "button", class: "ll-button ll-close", autofocus: true, onclick: () => hide() }, "Close")));
   const dialog = h("dialog", {
     class: "ll ll-dialog", "aria-label": "Moment",
     onkeydown: (event) => {

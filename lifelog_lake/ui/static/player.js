@@ -31,12 +31,14 @@ function soundPlayer(model, changed) {
     await queue(next);
   }
 
-  /** Find the neighbours, in what is looked at, and fetch the one that comes after. */
+  /** Find the neighbours, in what is looked at or else in its day, and fetch the one that comes after. */
   async function queue(current) {
     const mine = (queued += 1);
-    const own = new Pages(model.get("view"), ["audio"], [current.device]);
+    const at = +new Date(current.at);
+    const view = model.get("view"); // it may have moved away while this plays
+    const own = new Pages(within(view, at) ? view : { start: +dayStart(at), end: +addDays(at, 1) }, ["audio"], [current.device]);
     try {
-      const found = await own.around(+new Date(current.at));
+      const found = await own.around(at);
       if (mine !== queued) return;
       [pages, index] = [own, found];
       const [later, earlier] = [await heard(-1), await heard(1)];

@@ -41,10 +41,14 @@ function render({ model, el }) {
 
   const status = h("div", { class: "ll-status", role: "status" });
   let unanswered = 0;
+  let said = "";
   function showStatus() {
     const { state, summary, detail, lake, microphone } = unanswered > MOST_UNANSWERED
       ? { state: "off", summary: "Not connected", detail: "Load the page again." }
       : model.get("status");
+    const now = JSON.stringify([state, summary, detail, lake, microphone]);
+    if (now === said) return; // a screen reader would read it out each ten seconds
+    said = now;
     status.replaceChildren(...(summary ? [
       h("span", { class: "ll-dot", "data-state": state, "aria-hidden": "true" }),
       h("span", { class: "ll-summary", title: plain(detail) || null }, h("bdi", {}, plain(summary))),

@@ -11,6 +11,10 @@ const TABS = [["frames", "Frames"], ["activity", "Activity"], ["sound", "Sound"]
 const ZOOM = 4;
 const SHORTEST_MS = 60e3;
 const NEARLY_A_DAY_MS = 20 * 3600e3;
+// What the server can show: longer or further away is a slip of the hand in the address.
+const LONGEST_MS = 400 * 24 * 3600e3;
+const FIRST_YEAR = 1900;
+const LAST_YEAR = 2199;
 
 function dayStart(at) {
   const day = new Date(at);
@@ -18,16 +22,18 @@ function dayStart(at) {
   return day;
 }
 
+/** The beginning of the day that many days later; by way of noon, as midnight may be skipped. */
 function addDays(at, days) {
   const day = new Date(at);
+  day.setHours(12, 0, 0, 0);
   day.setDate(day.getDate() + days);
-  return day;
+  return dayStart(day);
 }
 
 function isoDate(at) {
   const day = new Date(at);
   const two = (number) => String(number).padStart(2, "0");
-  return `${day.getFullYear()}-${two(day.getMonth() + 1)}-${two(day.getDate())}`;
+  return `${String(day.getFullYear()).padStart(4, "0")}-${two(day.getMonth() + 1)}-${two(day.getDate())}`;
 }
 
 /** The span of a range that ends now, or the day of now. */
@@ -56,26 +62,34 @@ function zoomed({ start, end, moment }, factor) {
 }
 
 function stepped({ range, start, end }, direction) {
-  if (range === "day") return spanAt("day", +addDays(start, direction));
+  // Not by the calendar: a zone may have skipped a day, and a day may begin at one o'clock.
+  if (range === "day") return spanAt("day", direction < 0 ? start - 1 : end);
   if (range !== "zoom") return spanAt(range, start + direction * LENGTH_MS[range]);
   const length = end - start;
   return { range, start: start + direction * length, end: end + direction * length, live: false };
 }
 
+/** A time of the address in ms, or NaN for what isn't one. */
+function timeOf(text) {
+  const at = Date.parse(text ?? "");
+  const year = new Date(at).getUTCFullYear();
+  return year >= FIRST_YEAR && year <= LAST_YEAR ? at : NaN;
+}
+
 function viewOfAddress() {
   const query = new URLSearchParams(onPage() ? location.search : "");
   const range = query.get("range");
-  const start = Date.parse(query.get("at") ?? "");
-  const end = Date.parse(query.get("to") ?? "");
+  const start = timeOf(query.get("at"));
+  const end = timeOf(query.get("to"));
   const tab = query.get("tab");
-  const moment = Date.parse(query.get("moment") ?? "") || 0;
+  const moment = timeOf(query.get("moment")) || 0;
   let span = liveSpan("day");
-  if (range === "zoom" && start < end) span = { range, start, end, live: false };
+  if (range === "zoom" && start < end && end - start <= LONGEST_MS) span = { range, start, end, live: false };
   else if (RANGES.some(([name]) => name === range)) span = Number.isNaN(start) ? liveSpan(range) : spanAt(range, start);
   return {
     ...span, moment,
     streams: query.getAll("stream").filter((name) => name in LABELS),
-    devices: query.getAll("device"),
+    devices: query.getAll("device").filter(Boolean),
     tab: TABS.some(([name]) => name === tab) ? tab : "frames",
     open: moment > 0 && query.has("open"),
   };
