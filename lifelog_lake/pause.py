@@ -3,6 +3,10 @@
 ``HOME/run/pause.json`` holds ``since_us`` and ``until_us`` (null = until resumed). Only the person
 removes it; a pause that has run out is simply over. A file that can't be understood counts as a
 pause: whoever asked not to be recorded isn't.
+
+``HOME/pauses.json`` remembers the pauses that were, as pairs of ``since_us`` and ``until_us``: what
+other programs recorded meanwhile must not come in later. An entry without an end, or with one that
+lies ahead, counts only while its ``pause.json`` is there.
 """
 
 from __future__ import annotations
@@ -14,8 +18,15 @@ import orjson
 
 from lifelog_lake import fsio
 from lifelog_lake.clock import Clock
+from lifelog_lake.errors import UsageError
 
 NAME = "pause.json"
+PAST = "pauses.json"
+#: The oldest are forgotten beyond so many: years of several pauses a day.
+MOST_PAUSES = 10_000
+
+#: Begin and end in µs since 1970 UTC; no end = until resumed.
+Span = tuple[int, int | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,14 +42,17 @@ def set_pause(home: Path, clock: Clock, duration_s: float | None = None) -> Paus
     now_us = clock.wall_us()
     until_us = None if duration_s is None else now_us + int(duration_s * 1_000_000)
     pause = Pause(since_us=now_us, until_us=until_us)
+    _remember([*_ended(home, now_us), (now_us, until_us)], home)
     fsio.make_dirs(home / "run", at="pause")
     content = orjson.dumps({"since_us": pause.since_us, "until_us": pause.until_us})
     fsio.write_atomic(home / "run" / NAME, content, at="pause")
     return pause
 
 
-def clear_pause(home: Path) -> bool:
+def clear_pause(home: Path, clock: Clock) -> bool:
     """End the pause; False if there was none. Durable on return."""
+    if (home / "run" / NAME).exists():
+        _remember(_ended(home, clock.wall_us()), home)
     removed = fsio.unlink(home / "run" / NAME, at="pause")
     if removed:
         fsio.sync_dir(home / "run", at="pause")
@@ -59,3 +73,41 @@ def paused(home: Path, clock: Clock) -> Pause | None:
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
         return Pause(since_us=path.stat().st_mtime_ns // 1000, until_us=None)
     return None if over else pause
+
+
+def pauses(home: Path, clock: Clock) -> list[tuple[int, int]]:
+    """All pauses that were, and the one in force up to now; in µs since 1970 UTC."""
+    return [(since, until) for since, until in _ended(home, clock.wall_us()) if until is not None]
+
+
+def _ended(home: Path, now_us: int) -> list[Span]:
+    """The remembered pauses as if the one in force ended now; one that never began is left out."""
+    try:
+        in_force = orjson.loads((home / "run" / NAME).read_bytes())["since_us"]
+    except (FileNotFoundError, orjson.JSONDecodeError, KeyError, TypeError):
+        in_force = None
+    spans: list[Span] = []
+    for since, until in _past(home):
+        if until is not None and until <= now_us:
+            spans.append((since, until))
+        elif since == in_force:
+            spans.append((since, now_us))
+    return spans
+
+
+def _past(home: Path) -> list[Span]:
+    try:
+        return [(int(since), until) for since, until in orjson.loads((home / PAST).read_bytes())]
+    except FileNotFoundError:
+        return []
+    except (orjson.JSONDecodeError, TypeError, ValueError) as error:
+        raise UsageError(
+            f"{home / PAST} can't be read: {type(error).__name__}.",
+            hint="It says when you paused. Restore it from a copy, or remove it: what other "
+            "programs recorded in those times may come in then.",
+            path=str(home / PAST),
+        ) from None
+
+
+def _remember(spans: list[Span], home: Path) -> None:
+    fsio.write_atomic(home / PAST, orjson.dumps(spans[-MOST_PAUSES:]), at="pause")

@@ -61,9 +61,10 @@ def resume(context: typer.Context, home: HomeOption = None) -> None:
     Example:
       lifelog resume
     """
+    from lifelog_lake.clock import SystemClock
     from lifelog_lake.pause import clear_pause
 
-    there_was = clear_pause(here(context, home).path)
+    there_was = clear_pause(here(context, home).path, SystemClock())
     say("Recording goes on." if there_was else "There was no pause.")
 
 

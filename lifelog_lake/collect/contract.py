@@ -277,7 +277,7 @@ class CollectorContract:
             for _ in range(3):
                 rig.until(lambda: True, "a turn")
             assert len(rig.spool.events) == rows, "rows of a pause"
-            clear_pause(rig.home.path)
+            clear_pause(rig.home.path, SystemClock())
             rig.until_observed()
             self.give()
             rig.until_rows()

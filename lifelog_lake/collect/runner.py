@@ -15,6 +15,7 @@ import structlog
 
 from lifelog_lake.beats import Beat, State
 from lifelog_lake.clock import Clock
+from lifelog_lake.collect.paused_time import without_paused
 from lifelog_lake.collect.protocol import Collector, CollectorSettings, streams_of
 from lifelog_lake.errors import (
     InvalidEvent,
@@ -23,8 +24,8 @@ from lifelog_lake.errors import (
     SpoolWriteFailed,
     Unavailable,
 )
-from lifelog_lake.events import Event
-from lifelog_lake.pause import paused
+from lifelog_lake.events import Event, is_pulled
+from lifelog_lake.pause import paused, pauses
 from lifelog_lake.validate import JSON
 
 #: How long to wait before an unavailable source is tried again; within ten seconds of its return
@@ -175,6 +176,8 @@ class Runner:
     def append(self, events: Sequence[Event], cursor: JSON = None) -> None:
         """See :class:`~lifelog_lake.collect.protocol.Context`."""
         batch = list(events)
+        if any(is_pulled(event.id) for event in batch):
+            batch = without_paused(batch, pauses(self._home, self._clock))
         self._hold(lambda: self._spool.append(batch, cursor), len(batch))
 
     def cursor(self, stream: str) -> JSON:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from collectors import activitywatch, aw_bucket
 from collectors.activitywatch import ActivityWatchSettings
+from lifelog_lake.pause import clear_pause, set_pause
 from tests.fixtures.aw import (  # noqa: F401 - two fixtures
     T0_MS,
     WEB,
@@ -206,3 +207,30 @@ def test_a_restart_offers_nothing_again(aw: AwServer, tmp_path: Path) -> None:
     device.clock.pass_s(3_600)
     device.read()
     assert device.shipped() == exported(aw.export())
+
+
+def test_what_it_recorded_in_a_pause_stays_out(aw: AwServer, tmp_path: Path) -> None:
+    name = aw.bucket("window_pause", WINDOW)
+    begin_ms = NOW // 1000
+    aw.insert(name, [event(begin_ms - HOUR_MS, 60, app="before")])
+    device = AwDevice(tmp_path / "home", aw, now=NOW)
+    device.read()
+    set_pause(device.home.path, device.clock)
+    device.runner.turn()
+    aw.insert(name, [event(begin_ms - 600_000, 1200, app="around")])
+    aw.insert(name, [event(begin_ms + 700_000, 60, app="secret")])
+    device.clock.pass_s(1800)
+    clear_pause(device.home.path, device.clock)
+    aw.insert(name, [event(begin_ms + 1_900_000, 60, app="after")])
+    device.clock.pass_s(3600)
+    device.read()
+    assert [(told[1] - begin_ms, told[2], told[3]) for told in device.shipped()] == [
+        (-HOUR_MS, 60_000, '{"app": "before"}'),
+        (-600_000, 600_000, '{"app": "around"}'),
+        (1_900_000, 60_000, '{"app": "after"}'),
+    ]
+    assert not any(b"secret" in path.read_bytes() for path in files_of(device.home.path))
+
+
+def files_of(home: Path) -> list[Path]:
+    return [path for path in home.rglob("*") if path.is_file()]

@@ -98,7 +98,7 @@ def test_a_pause_writes_the_interval_and_lets_the_microphone_go_and_a_kill_costs
     assert content(microphone, rows[-1]).size / RATE == pytest.approx(length_s(rows[-1]), abs=0.01)
     time.sleep(2)
     assert microphone.rows("audio") == rows
-    clear_pause(microphone.path)
+    clear_pause(microphone.path, SystemClock())
     wait_for(lambda: len(microphone.rows("audio")) > len(rows), "rows after the pause")
     os.kill(microphone.pid("audio"), signal.SIGKILL)
     kept = microphone.rows("audio")

@@ -252,7 +252,7 @@ def test_a_pause_writes_the_slice_and_stops_the_capture(screen: Device, xvfb: Di
     xvfb.color("blue")
     time.sleep(2)
     assert screen.rows("screen") == rows
-    clear_pause(screen.path)
+    clear_pause(screen.path, SystemClock())
     wait_for(lambda: len(frames(screen)) == 2, "a frame after the pause")
     assert color(screen, frames(screen)[-1]) == (0, 0, 255)
 

@@ -321,7 +321,7 @@ def test_a_pause_ends_commands_and_resuming_starts_them(script: Script) -> None:
     set_pause(script.home.path, SystemClock())
     script.until(lambda: runner.beat.state == "paused", "the pause")
     wait_for(lambda: all(gone(int(pid)) for pid in script.values), "the end of all")
-    clear_pause(script.home.path)
+    clear_pause(script.home.path, SystemClock())
     script.until(lambda: len(script.values) == 4, "rows after it")
 
 

@@ -268,7 +268,7 @@ def test_a_pause_is_honoured_and_told(device: Device) -> None:
     assert len(device.rows("sensor")) == len(rows)
     assert device.told("paused")["at"] == pause.since_us
     wait_for(lambda: _in_pulse(device, "ticker", "state") == "paused", "a paused pulse")
-    assert clear_pause(device.path)
+    assert clear_pause(device.path, SystemClock())
     device.told("resumed")
     wait_for(lambda: len(device.rows("sensor")) > len(rows), "rows after the pause")
 

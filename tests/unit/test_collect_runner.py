@@ -240,8 +240,8 @@ def test_a_pause_stops_the_collector_within_one_turn(parts: Parts, tmp_path: Pat
     runner.turn()
     assert runner.beat.state == "running"
     assert own.made == 2
-    assert clear_pause(tmp_path)
-    assert not clear_pause(tmp_path)
+    assert clear_pause(tmp_path, clock)
+    assert not clear_pause(tmp_path, clock)
 
 
 def test_a_pause_file_that_nobody_understands_is_a_pause(tmp_path: Path) -> None:
