@@ -97,4 +97,7 @@ def _in_words(data: Mapping[str, object], now_us: int) -> tuple[State, str, str]
         if troubles:
             return "trouble", f"{summary}. In trouble: {', '.join(troubles)}", detail
         return "recording", summary, detail
+    if len(troubles) > 1:  # the reasons of several fill no header
+        names = ", ".join(troubles)
+        return "trouble", f"Not recording. In trouble: {names}. See lifelog status.", detail
     return "trouble", f"Not recording: {detail}" if detail else "Starting", detail

@@ -181,6 +181,9 @@ def test_the_header_says_what_is_recorded(tmp_path: Path) -> None:
     stuck = {"state": "error", "streams": [], "reason": "The lake is away."}
     _, summary, _ = _status(tmp_path, children={"screen": screen, "ship": stuck})
     assert summary == "Recording: Screen. In trouble: the shipper"
+    state, summary, detail = _status(tmp_path, children={"screen": stuck, "audio": broken})
+    assert (state, detail) == ("trouble", "screen: The lake is away.; audio: No microphone.")
+    assert summary == "Not recording. In trouble: screen, audio. See lifelog status."
     assert _status(tmp_path, pause={"since": 1, "until": None})[0] == "paused"
     assert _status(tmp_path, at=NOW_US - 60_000_000)[0] == "off"
     assert _status(tmp_path, state="stopped")[0] == "off"
