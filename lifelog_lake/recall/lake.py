@@ -164,8 +164,8 @@ class Lake:
         """What the lake holds, one row a stream; in a notebook the lake itself shows this as HTML.
 
         Columns: stream, label, rows, first_at and last_at (UTC), lag (since last_at), files,
-        data_bytes (of the tables' files), blob_bytes (of the content that events name; what
-        several events share counts each time), devices: of each device that recorded within 31 days of the
+        data_bytes (of the tables' files), blob_bytes (of the content that events name; what several
+        events share counts each time), devices: of each device that recorded within 31 days of the
         newest row its name, last_at, lag and ingested_at (when the newest row came in).
         """
         streams = self.streams()
