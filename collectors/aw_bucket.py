@@ -420,7 +420,7 @@ class BucketReader:
         self._counts.rewritten += changed
         self.note = _changed_words(changed, self.bucket.id) if changed else ""
         if changed:
-            self._log.warning("past_changed", events=changed)
+            self._log.warning("past_changed", count=changed)
 
     def _count_left_out(self, event: AwEvent) -> None:
         if event.private:

@@ -9,6 +9,8 @@ import pytest
 
 from tests import needs
 
+pytest_plugins = ["tests.fixtures.chromium"]
+
 
 @pytest.fixture(scope="session")
 def require_program() -> Callable[..., str]:

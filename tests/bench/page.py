@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from lifelog_lake.clock import to_us
 from lifelog_lake.events import new_event
 from tests.bench.pairs import Row
-from tests.browser.conftest import FLAGS, WIDE
+from tests.browser.conftest import WIDE
 from tests.browser.hub import (
     Hub,
     lasting,
@@ -29,6 +29,7 @@ from tests.browser.hub import (
     ship_frames,
     start_hub,
 )
+from tests.fixtures.chromium import FLAGS
 from tests.needs import require_chromium
 
 DAY = datetime(2026, 3, 3, tzinfo=UTC)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect
 
 from tests.browser.hub import (
     HOSTILE,
@@ -22,18 +22,7 @@ from tests.browser.hub import (
     ship_frames,
     start_hub,
 )
-from tests.needs import require_chromium
 
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 WIDE = (1440, 900)
 PHONE = (390, 844)
 #: Generous: no test asserts a time.
@@ -59,14 +48,6 @@ class Seen:
         """Console errors that no test asked for."""
         expected = [LEAVING, *self.expected]
         return [e for e in self.errors if not any(part in e for part in expected)]
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=require_chromium(), args=FLAGS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="session")

@@ -64,10 +64,12 @@ def test_a_page_on_the_screen_is_recorded_and_shown(
         page = visit(hub)
         page.wait_for_function(
             "() => [...document.querySelectorAll('.ll-tile[data-index] img')]"
-            ".some(e => e.complete && e.naturalWidth === 1280)"
+            ".some(e => e.complete && e.naturalWidth === 320)"
         )
+        page.locator(".ll-tile[data-index]").first.click()
+        page.wait_for_function("() => document.querySelector('.ll-large').naturalWidth === 1280")
         pixel = page.evaluate(
-            """() => { const image = document.querySelector('.ll-tile[data-index] img');
+            """() => { const image = document.querySelector('.ll-large');
             const canvas = document.createElement('canvas');
             canvas.width = image.naturalWidth; canvas.height = image.naturalHeight;
             const context = canvas.getContext('2d'); context.drawImage(image, 0, 0);

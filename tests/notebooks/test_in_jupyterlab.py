@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import FLAGS, PAGE_MS, WIDE, Seen, watch
+from tests.browser.conftest import PAGE_MS, WIDE, Seen, watch
 from tests.browser.hub import Hub, minutes_ago, new_home, ship_frames, start_hub
-from tests.needs import require_chromium
 
 pytestmark = pytest.mark.browser
 
@@ -25,15 +24,11 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
 
 
 @pytest.fixture
-def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=require_chromium(), args=FLAGS)
-        context = chromium.new_context(
-            viewport={"width": WIDE[0], "height": WIDE[1]}, locale="en-GB"
-        )
-        context.set_default_timeout(PAGE_MS)
-        yield context.new_page()
-        chromium.close()
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": WIDE[0], "height": WIDE[1]}, locale="en-GB")
+    context.set_default_timeout(PAGE_MS)
+    yield context.new_page()
+    context.close()
 
 
 def test_it_greets_with_the_tour_which_runs_offline(page: Page, hub: Hub) -> None:
