@@ -62,8 +62,12 @@ class HubServer(ServerApp):
         self.web_app.settings.get("page_config_data", {})["token"] = ""
 
     def write_server_info_file(self) -> None:
-        """Say where we listen, now that the port is known: ``HOME/run/server.json``."""
+        """Say where we listen: ``HOME/run/server.json``."""
         super().write_server_info_file()
+        # Jupyter begins to listen by a callback that it added before: who reads this may connect.
+        self.io_loop.add_callback(self._say_where)
+
+    def _say_where(self) -> None:
         url = f"http://{_host(self.ip)}:{self.port}{self.base_url}"
         content = orjson.dumps({"url": url, "pid": os.getpid()})
         fsio.write_atomic(self.home.run / SERVER_JSON, content, at="server")
