@@ -19,7 +19,7 @@ def lacking(reason: str) -> NoReturn:
     """Skip the running test with `reason`, or fail it under ``CI=true``."""
     if os.environ.get("CI") == "true":
         pytest.fail(f"{reason} (a skip elsewhere, a failure under CI=true)", pytrace=False)
-    pytest.skip(reason)
+    pytest.skip(reason)  # a person's own machine may lack it; CI never gets here
 
 
 def require_program(*names: str, package: str) -> str:
@@ -46,4 +46,4 @@ def require_chromium() -> str:
 def require_linux(why: str) -> None:
     """For tests of what only Linux has. Elsewhere they are skipped, also in CI."""
     if sys.platform != "linux":
-        pytest.skip(f"only on Linux: {why}")
+        pytest.skip(f"only on Linux: {why}")  # nothing to install could make it run

@@ -67,6 +67,9 @@ class CollectorContract:
     #: How long a wait may take.
     within_s = 60.0
 
+    # What only the collector's author can say. `give` is always needed; `bring_back` only beside
+    # `take_away`, without which the tests of an absent source are skipped by name.
+
     def give(self) -> None:
         """Make the source give at least one more event."""
         raise NotImplementedError("say how the source gives an event: def give(self)")
