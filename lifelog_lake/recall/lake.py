@@ -135,9 +135,14 @@ class Lake:
             for name in self.streams()
             if name in STREAMS and name not in _ABOUT_ITSELF and not STREAMS[name].derived
         ]
-        newest = [contents.files["last_at"].max() for contents in self._tables.of_all(names)]
-        times = [at for at in newest if isinstance(at, datetime)]
-        return max(times).astimezone(tzlocal.get_localzone()).date() if times else None
+        newest = self.newest_at(names)
+        return None if newest is None else newest.astimezone(tzlocal.get_localzone()).date()
+
+    def newest_at(self, streams: Sequence[str]) -> datetime | None:
+        """When the newest row of some streams began (UTC), by the logs alone; None without rows."""
+        names = [name for name in self.streams() if name in streams]
+        found = [contents.files["last_at"].max() for contents in self._tables.of_all(names)]
+        return max((at for at in found if isinstance(at, datetime)), default=None)
 
     def usage(
         self,

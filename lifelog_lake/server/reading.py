@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     import polars as pl
@@ -109,12 +109,9 @@ class LakeReader:
 
     def newest_at(self) -> datetime | None:
         """When the newest event of the whole lake began, or None for a lake without any."""
-        import polars as pl
-
         from lifelog_lake.recall.detail import CAPTURED
 
-        captured = self.lake.summary().filter(pl.col("stream").is_in(CAPTURED))
-        return cast("datetime | None", captured["last_at"].max())
+        return self.lake.newest_at(CAPTURED)
 
     def _read(self, asked: _Asked) -> pl.DataFrame:
         import polars as pl
