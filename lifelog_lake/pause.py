@@ -6,11 +6,12 @@ pause: whoever asked not to be recorded isn't.
 
 ``HOME/pauses.json`` remembers the pauses that were, as pairs of ``since_us`` and ``until_us``: what
 other programs recorded meanwhile must not come in later. An entry without an end, or with one that
-lies ahead, counts only while its ``pause.json`` is there.
+lies ahead, counts only while a pause is in force.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def set_pause(home: Path, clock: Clock, duration_s: float | None = None) -> Paus
     now_us = clock.wall_us()
     until_us = None if duration_s is None else now_us + int(duration_s * 1_000_000)
     pause = Pause(since_us=now_us, until_us=until_us)
-    _remember([*_ended(home, now_us), (now_us, until_us)], home)
+    _remember([*pauses(home, clock), (now_us, until_us)], home)
     fsio.make_dirs(home / "run", at="pause")
     content = orjson.dumps({"since_us": pause.since_us, "until_us": pause.until_us})
     fsio.write_atomic(home / "run" / NAME, content, at="pause")
@@ -52,7 +53,7 @@ def set_pause(home: Path, clock: Clock, duration_s: float | None = None) -> Paus
 def clear_pause(home: Path, clock: Clock) -> bool:
     """End the pause; False if there was none. Durable on return."""
     if (home / "run" / NAME).exists():
-        _remember(_ended(home, clock.wall_us()), home)
+        _remember(pauses(home, clock), home)
     removed = fsio.unlink(home / "run" / NAME, at="pause")
     if removed:
         fsio.sync_dir(home / "run", at="pause")
@@ -76,21 +77,17 @@ def paused(home: Path, clock: Clock) -> Pause | None:
 
 
 def pauses(home: Path, clock: Clock) -> list[tuple[int, int]]:
-    """All pauses that were, and the one in force up to now; in µs since 1970 UTC."""
-    return [(since, until) for since, until in _ended(home, clock.wall_us()) if until is not None]
+    """All pauses that were, and the one in force up to now; in µs since 1970 UTC.
 
-
-def _ended(home: Path, now_us: int) -> list[Span]:
-    """The remembered pauses as if the one in force ended now; one that never began is left out."""
-    try:
-        in_force = orjson.loads((home / "run" / NAME).read_bytes())["since_us"]
-    except (FileNotFoundError, orjson.JSONDecodeError, KeyError, TypeError):
-        in_force = None
-    spans: list[Span] = []
+    One that never came into force (a kill between its two files) is left out.
+    """
+    in_force = paused(home, clock) is not None
+    now_us = clock.wall_us()
+    spans = []
     for since, until in _past(home):
         if until is not None and until <= now_us:
             spans.append((since, until))
-        elif since == in_force:
+        elif in_force:
             spans.append((since, now_us))
     return spans
 
@@ -109,5 +106,5 @@ def _past(home: Path) -> list[Span]:
         ) from None
 
 
-def _remember(spans: list[Span], home: Path) -> None:
+def _remember(spans: Sequence[Span], home: Path) -> None:
     fsio.write_atomic(home / PAST, orjson.dumps(spans[-MOST_PAUSES:]), at="pause")

@@ -19,10 +19,14 @@ def without_paused(events: Sequence[Event], pauses: Sequence[tuple[int, int]]) -
     A part that begins where its event does keeps its id; each other gets one of its own and names
     the event it continues.
     """
+    begin = min((event.at for event in events), default=0)
+    end = max((event.end or event.at for event in events), default=0)
+    # A history of years is read in pages; most of years of pauses lie in none of them.
+    near = [(since, until) for since, until in pauses if since <= end and until > begin]
     return [
         part
         for event in events
-        for part in (_parts(event, pauses) if is_pulled(event.id) else (event,))
+        for part in (_parts(event, near) if near and is_pulled(event.id) else (event,))
     ]
 
 

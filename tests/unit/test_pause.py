@@ -95,3 +95,13 @@ def test_just_what_lies_outside_of_pauses_is_kept(
             (event.id, None) if part.at == event.at else (part.id, event.id)
         )
     assert parts == without_paused([event], paused), "the same whenever it is read"
+
+
+def test_a_pause_whose_file_was_damaged_is_remembered_too(
+    tmp_path: Path, clock: FixedClock
+) -> None:
+    set_pause(tmp_path, clock)
+    (tmp_path / "run" / "pause.json").write_text("{")
+    clock.now_us += MINUTE_US
+    assert clear_pause(tmp_path, clock)
+    assert pauses(tmp_path, clock) == [(T0, T0 + MINUTE_US)]
