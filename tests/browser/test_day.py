@@ -23,6 +23,11 @@ DAY = "lifelog/timeline?range=day&at=2025-10-28T10:00:00Z"
 LABELS = ".ll-lane svg .role-axis-label text"
 BARS = '.ll-lane svg path[aria-roledescription="bar"]'
 MOMENT = "dialog.ll-dialog"
+FILLED = """() => {
+  const lane = document.querySelector(".ll-lane");
+  const drawn = lane.querySelector("svg .background")?.getBoundingClientRect().width ?? 0;
+  return drawn > lane.clientWidth / 2;
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +67,9 @@ def chip(page: Page, name: str) -> Locator:
 
 
 def plot(page: Page) -> tuple[float, float, float, float]:
-    """Left, top, width and height of the lanes' area, once it is drawn."""
+    """Left, top, width and height of the lanes' area, once it is drawn and fills its place."""
     expect(page.locator(LABELS).first).to_be_visible()
+    page.wait_for_function(FILLED)
     box = page.locator(".ll-lane svg .background").first.bounding_box()
     assert box
     return box["x"], box["y"], box["width"], box["height"]
@@ -112,6 +118,20 @@ def test_lanes_that_were_drawn_without_room_are_drawn_again(demo_hub: Hub, visit
     )
     page.locator(".ll-lane").evaluate("e => { e.style.display = ''; }")
     page.wait_for_function(f"({drawn})() > {width} - 5")
+
+
+def test_a_click_on_lanes_that_have_no_width_chooses_nothing(demo_hub: Hub, visit: Opener) -> None:
+    page = visit(demo_hub, DAY)
+    left, top, _, height = plot(page)
+    # Without a width each point of the chart would be the same moment: none.
+    page.locator(".ll-lane svg .background").first.evaluate(
+        "(e, [x, y, h]) => { e.getBoundingClientRect = () => new DOMRect(x, y, 0, h); }",
+        [left + 40, top, height],
+    )
+    page.mouse.click(left + 40, top + height / 2)
+    page.keyboard.press("?")  # answered after the click, if there was an answer to that
+    expect(page.locator("dialog[open]")).to_have_count(1)
+    expect(page.locator(MOMENT)).not_to_be_visible()
 
 
 def test_a_day_of_25_hours_is_whole_and_in_the_viewers_time(demo_hub: Hub, visit: Opener) -> None:

@@ -52,7 +52,8 @@ function render({ model, el }) {
   let brushed = null;
   const inPlot = (event) => {
     const box = event.target.closest?.(".ll-lane") && lanes()?.contains(event.target) ? plot() : null;
-    return box && event.clientX >= box.left && event.clientX <= box.right && event.clientY >= box.top && event.clientY <= box.bottom ? box : null;
+    // A chart that isn't laid out yet has no width, and no time under a click.
+    return box?.width && event.clientX >= box.left && event.clientX <= box.right && event.clientY >= box.top && event.clientY <= box.bottom ? box : null;
   };
   const onMove = (event) => {
     const box = event.pointerType === "mouse" ? inPlot(event) : null;
