@@ -65,8 +65,17 @@ class Lake:
         return self._identity.demo
 
     def streams(self) -> list[str]:
-        """Names of the streams that have a table."""
-        return self._target.streams()
+        """Names of the streams that have a table.
+
+        Raises :class:`~lifelog_lake.errors.LakeUnreachable` if the lake has gone since it was
+        opened: the empty directory of an unmounted disk must not pass for one without rows.
+        """
+        names = self._target.streams()
+        if not names and read_identity(self._target) is None:
+            raise LakeUnreachable(
+                f"There is no lake at {self._target.url} any more.", hint="Mount its disk."
+            )
+        return names
 
     def scan(self, stream: str) -> pl.LazyFrame:
         """All rows of a stream, lazily: filter on ``date`` or ``at`` to read only those days.

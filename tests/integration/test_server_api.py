@@ -26,6 +26,7 @@ from tests.browser.hub import (
     ship_events,
     ship_frames,
     start_hub,
+    wait_until,
 )
 
 EVIL = b"<!doctype html><script>alert(1)</script>"
@@ -374,5 +375,11 @@ def test_a_lake_that_is_gone_is_said_and_comes_back(tmp_path: Path) -> None:
         assert "Mount" in answer.json()["hint"]
         away.rename(tmp_path / "lake")
         assert frames(running, running.client()).json()["total"] == 1
+        (tmp_path / "lake").rename(away)  # under a server that has read it
+        wait_until(
+            "A lake that went away is shown as an empty one.",
+            90,
+            lambda: frames(running, running.client()).status_code == 503,
+        )
     finally:
         running.stop()
