@@ -15,19 +15,14 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.browser.conftest import PHONE, WIDE, Opener, Seen
 from tests.browser.hub import Hub, lasting, new_home, ship_events, start_hub
+from tests.browser.lanes import LABELS, lane_y, plot
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 #: A Tuesday at work, with meetings that were heard.
 DAY = "lifelog/timeline?range=day&at=2025-10-28T10:00:00Z"
-LABELS = ".ll-lane svg .role-axis-label text"
 BARS = '.ll-lane svg path[aria-roledescription="bar"]'
 MOMENT = "dialog.ll-dialog"
-FILLED = """() => {
-  const lane = document.querySelector(".ll-lane");
-  const drawn = lane.querySelector("svg .background")?.getBoundingClientRect().width ?? 0;
-  return drawn > lane.clientWidth / 2;
-}"""
 
 
 @pytest.fixture(scope="module")
@@ -64,22 +59,6 @@ def query_of(page: Page) -> dict[str, list[str]]:
 
 def chip(page: Page, name: str) -> Locator:
     return page.locator(f'.ll-chip input[data-name="{name}"]')
-
-
-def plot(page: Page) -> tuple[float, float, float, float]:
-    """Left, top, width and height of the lanes' area, once it is drawn and fills its place."""
-    expect(page.locator(LABELS).first).to_be_visible()
-    page.wait_for_function(FILLED)
-    box = page.locator(".ll-lane svg .background").first.bounding_box()
-    assert box
-    return box["x"], box["y"], box["width"], box["height"]
-
-
-def lane_y(page: Page, label: str, which: int = 0) -> float:
-    """The height of a lane on the page, by its label."""
-    box = page.locator(LABELS).filter(has_text=re.compile(f"^{label}$")).nth(which).bounding_box()
-    assert box
-    return box["y"] + box["height"] / 2
 
 
 def test_lanes_tell_what_was_recorded_by_stream_and_device(demo_hub: Hub, visit: Opener) -> None:

@@ -13,6 +13,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PHONE, WIDE, Opener, Seen
 from tests.browser.hub import HOSTILE, Hub, alive, family, minutes_ago, ship_frames, wait_until
+from tests.browser.lanes import LABELS, lane_y, plot
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -71,12 +72,11 @@ def test_the_lane_is_drawn_offline_and_a_brush_zooms(full_hub: Hub, visit: Opene
     labels = " ".join(axis.all_text_contents())
     assert "Screen" in labels
     assert page.locator(".ll-lane svg path").count() >= 12
-    plot = page.locator(".ll-lane svg .background").first.bounding_box()
-    assert plot
-    y = plot["y"] + plot["height"] / 2
-    page.mouse.move(plot["x"] + plot["width"] * 0.80, y)
+    left, top, width, height = plot(page)
+    y = top + height / 2
+    page.mouse.move(left + width * 0.80, y)
     page.mouse.down()
-    page.mouse.move(plot["x"] + plot["width"] * 0.90, y, steps=4)
+    page.mouse.move(left + width * 0.90, y, steps=4)
     page.mouse.up()
     page.wait_for_url(re.compile("range=zoom"))
     start, end = (datetime.fromisoformat(query_of(page)[name][0]) for name in ("at", "to"))
@@ -201,15 +201,12 @@ def test_text_from_data_is_text(full_hub: Hub, visit: Opener) -> None:
     expect(page.locator(".ll-facts")).to_contain_text(spelled)
     page.keyboard.press("Escape")
     # On the lanes, in their tooltip, in the legend, in the list and in the facts of a moment.
-    labels = page.locator(".ll-lane svg .role-axis-label text")
+    labels = page.locator(LABELS)
     expect(labels.filter(has_text=spelled[:40])).to_have_count(1)
-    windows = labels.filter(has_text=re.compile("^Windows$")).bounding_box()
-    plot = page.locator(".ll-lane svg .background").first.bounding_box()
-    assert windows
-    assert plot
-    y = windows["y"] + windows["height"] / 2
-    page.mouse.move(plot["x"] + plot["width"] * 0.30, y)
-    page.mouse.move(plot["x"] + plot["width"] * 0.31, y)
+    left, _, width, _ = plot(page)
+    y = lane_y(page, "Windows")
+    page.mouse.move(left + width * 0.30, y)
+    page.mouse.move(left + width * 0.31, y)
     expect(page.locator("#vg-tooltip-element.visible h2")).to_have_text(f"Windows: {spelled}")
     expect(page.locator(".ll-legend bdi").filter(has_text=spelled)).to_have_count(1)
     page.locator('[data-tab="activity"]').click()
