@@ -58,7 +58,19 @@ class Section(BaseModel):
 class LakeSettings(Section):
     """Where the lake lies."""
 
-    url: str = Field("", description="A directory or a file:// address; empty = HOME/lake.")
+    url: str = Field(
+        "", description="A directory, file:// or s3://bucket/prefix; empty = HOME/lake."
+    )
+    endpoint: str = Field(
+        "",
+        description="The S3 server, https://host:port; empty = AWS_ENDPOINT_URL, or AWS itself.",
+    )
+    region: str = Field("", description="The S3 region; empty = AWS_REGION, or us-east-1.")
+    ca_bundle: str = Field(
+        "",
+        description="A PEM file with the authority of the server's certificate; "
+        "empty = AWS_CA_BUNDLE, or the system's.",
+    )
 
 
 class DeviceSettings(Section):

@@ -80,6 +80,14 @@ class LakeUnreachable(Transient):
     exit_code = 3
 
 
+class LakeDenied(LakeUnreachable):
+    """The lake's server refuses the keys; they may be rotated or get more rights any time."""
+
+
+class ContentRefused(Terminal):
+    """The lake's server refuses this very content or call; others may go on."""
+
+
 class LakeRefused(Terminal):
     """The lake is there but can't be used: newer format, unfit file system, drifted schema."""
 

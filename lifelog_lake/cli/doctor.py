@@ -189,11 +189,10 @@ def _spool(home: Home) -> Check:
 
 
 def _lake(home: Home) -> list[Check]:
-    from lifelog_lake.lake import parse_url, probe, require_known
+    from lifelog_lake.lake import parse_url, require_known
     from lifelog_lake.lake.identity import known_lake
-    from lifelog_lake.lake.target import file_system
 
-    target = parse_url(home.lake_url)
+    target = parse_url(home.lake_url, home)
     if known_lake(home) is None:
         return [
             Check(
@@ -204,24 +203,29 @@ def _lake(home: Home) -> list[Check]:
             )
         ]
     try:
-        identity = require_known(home)
+        identity = require_known(home, target)
     except LakeUnreachable as error:
         return [_failed("lake", error)]
-    lacking = [item for item in probe(target) if not item.ok]
+    properties = target.probe()
+    lacking = [item for item in properties if not item.ok]
     if lacking:
         return [
             Check(
                 name="lake",
                 state="fail",
-                message=f"{file_system(target.root)} at {target.url} lacks: "
+                message=f"{target.describe()} at {target.url} lacks: "
                 + ", ".join(f"{item.name} ({item.detail})" for item in lacking),
-                remedy="Put the lake on a local file system such as ext4, xfs, APFS or NTFS.",
+                remedy="Put the lake on a local file system such as ext4, xfs, APFS or NTFS."
+                if target.disk is not None
+                else "docs/s3.md names servers that are fit, and what a key must be allowed to do.",
             )
         ]
-    message = f"{target.url} on {file_system(target.root)}, generation {identity.generation}"
-    return [
-        Check(name="lake", state="ok", message=message),
-        _disk("disk of the lake", target.root, home),
+    message = f"{target.url} on {target.describe()}, generation {identity.generation}"
+    checks = [Check(name="lake", state="ok", message=message)]
+    if target.disk is not None:
+        return [*checks, _disk("disk of the lake", target.disk, home)]
+    return checks + [
+        Check(name=f"lake: {item.name}", state="ok", message=item.detail) for item in properties
     ]
 
 

@@ -23,7 +23,7 @@ def init(
     context: typer.Context,
     lake: Annotated[
         str | None,
-        typer.Option("--lake", metavar="URL", help="A directory; default: the one in use."),
+        typer.Option("--lake", metavar="URL", help="A directory or s3://bucket/prefix."),
     ] = None,
     home: HomeOption = None,
 ) -> None:
@@ -35,6 +35,7 @@ def init(
     Examples:
       lifelog init
       lifelog init --lake /mnt/nas/lake
+      lifelog init --lake s3://bucket/prefix
     """
     from lifelog_lake import config
     from lifelog_lake.collect import registry
@@ -44,14 +45,14 @@ def init(
     opened = here(context, home)
     if config.write_default(opened.path, registry.models()):
         say(f"Wrote the settings {opened.path / config.CONFIG_NAME}")
-    url = None if lake is None else parse_url(lake).url
+    url = None if lake is None else parse_url(lake, opened).url
     variable = config.variable_of(("lake", "url"))
-    if url is not None and variable is not None and parse_url(opened.lake_url).url != url:
+    if url is not None and variable is not None and parse_url(opened.lake_url, opened).url != url:
         raise UsageError(
             f"The environment variable {variable} names another lake: {opened.lake_url}.",
             hint=f"Unset it, or give it to --lake: lifelog init --lake {opened.lake_url}",
         )
-    if url is not None and parse_url(opened.lake_url).url != url:
+    if url is not None and parse_url(opened.lake_url, opened).url != url:
         refuse_second(opened)  # its shipper would go on with the lake of before
     before = known_lake(opened) if url is None else None
     identity = init_lake(opened, url)
@@ -80,19 +81,20 @@ def verify(
       lifelog verify --read-data
     """
     with extra("Verifying the lake", "device"):
-        from lifelog_lake.lake import require_known
+        from lifelog_lake.lake import parse_url, require_known
         from lifelog_lake.lake.verify import verify as verify_lake
     opened = here(context, home)
-    require_known(opened)
+    store = parse_url(opened.lake_url, opened)
+    require_known(opened, store)
     if sys.stderr.isatty():
         with err().status("Verifying …") as line:
             report = verify_lake(
-                opened.lake_url,
+                store,
                 read_data=read_data,
                 progress=lambda where: line.update(f"Verifying {where} …"),
             )
     else:
-        report = verify_lake(opened.lake_url, read_data=read_data)
+        report = verify_lake(store, read_data=read_data)
     if as_json:
         say_json({"lake": opened.lake_url, "read_data": read_data, **dataclasses.asdict(report)})
     else:

@@ -14,16 +14,15 @@ the last seq of the commit.
 """
 
 from lifelog_lake.lake.identity import LakeIdentity, init_lake, read_identity, require_known
-from lifelog_lake.lake.target import LocalTarget, Property, parse_url, probe, require_fit
+from lifelog_lake.lake.store import Property, Store
+from lifelog_lake.lake.target import parse_url
 
 __all__ = [
     "LakeIdentity",
-    "LocalTarget",
     "Property",
+    "Store",
     "init_lake",
     "parse_url",
-    "probe",
     "read_identity",
-    "require_fit",
     "require_known",
 ]

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lifelog_lake import fsio
 from lifelog_lake.lake.schema import PARTITION, STATISTICS, day_text, stats_time
+from lifelog_lake.lake.store import Store, table_key
 
 #: Columns whose values hardly repeat: a dictionary of them is built only to be thrown away.
 UNIQUE = frozenset({"id", "seq", "at", "end"})
@@ -59,25 +57,11 @@ def encode(part: pa.Table) -> bytes:
     return buffer.getvalue()
 
 
-def write(root: Path, date: str, part: pa.Table) -> DataFile:
-    """Write one partition's rows below a table's root; content and every name durable on return."""
+def write(store: Store, stream: str, date: str, part: pa.Table) -> DataFile:
+    """Write one partition's rows into a stream's table; content and names durable on return."""
     content = encode(part)
     name = f"{PARTITION}={date}/{hashlib.sha256(content).hexdigest()}.parquet"
-    path = root / name
-    fsio.make_dirs(path.parent, at="data", root=root)
-    temporary = fsio.temporary_beside(path)
-    try:
-        fd = fsio.open_new(temporary, at="data")
-        try:
-            fsio.write(fd, content, temporary, at="data")
-            fsio.sync(fd, temporary, at="data")
-        finally:
-            os.close(fd)
-        fsio.rename(temporary, path, at="data")
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    fsio.sync_dir(path.parent, at="data")
+    store.write(f"{table_key(stream)}/{name}", content, at="data")
     return DataFile(
         path=name, date=date, size_bytes=len(content), rows=part.num_rows, stats=statistics(part)
     )

@@ -6,8 +6,6 @@ A home that knows a lake never makes a new one in its place: a missing or differ
 
 from __future__ import annotations
 
-import contextlib
-import os
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +17,8 @@ from lifelog_lake import fsio
 from lifelog_lake.clock import Clock, SystemClock, iso
 from lifelog_lake.errors import LakeRefused, LakeUnreachable
 from lifelog_lake.home import Home
-from lifelog_lake.lake.target import BLOBS, CONTROL, TABLES, LocalTarget, parse_url, require_fit
+from lifelog_lake.lake.store import Store
+from lifelog_lake.lake.target import parse_url
 
 FORMAT = 1
 NAME = "lake.json"
@@ -41,11 +40,11 @@ class LakeIdentity:
         return f"{self.lake_id}/{self.generation}"
 
 
-def read_identity(target: LocalTarget) -> LakeIdentity | None:
+def read_identity(target: Store) -> LakeIdentity | None:
     """The lake at a target, None if there is none; :class:`LakeRefused` for a newer format."""
-    path = target.root / NAME
+    path = target.place(NAME)
     try:
-        content = orjson.loads(path.read_bytes())
+        content = orjson.loads(target.read(NAME))
         format_version = int(content["format"])
         identity = LakeIdentity(
             lake_id=str(content["lake_id"]),
@@ -71,61 +70,28 @@ def read_identity(target: LocalTarget) -> LakeIdentity | None:
     return identity
 
 
-def create(target: LocalTarget, clock: Clock) -> LakeIdentity:
-    """Make a lake in a missing or empty directory. Raises :class:`LakeRefused` otherwise."""
+def create(target: Store, clock: Clock) -> LakeIdentity:
+    """Make a lake in a vacant place, or join one that another device makes at the same time.
+
+    Raises :class:`LakeRefused` if something else is there or the place isn't fit.
+    """
+    target.prepare()
+    identity = LakeIdentity(
+        lake_id=str(uuid.uuid4()), generation=1, created_at=iso(clock.wall_us())
+    )
     try:
-        if target.root.exists() and not _is_vacant(target.root):
-            if (other := read_identity(target)) is not None:
-                return other
-            raise LakeRefused(
-                f"{target.root} isn't empty and isn't a lake ({NAME} is missing).",
-                hint="Choose an empty directory, or restore lake.json from a backup.",
-            )
-        fsio.make_dirs(target.root, at="lake")
-        require_fit(target)
-        for name in (TABLES, BLOBS, CONTROL):
-            fsio.make_dirs(target.root / name, at="lake")
-        identity = LakeIdentity(
-            lake_id=str(uuid.uuid4()), generation=1, created_at=iso(clock.wall_us())
-        )
-        _write_first(target, identity)
+        target.write_new(NAME, _content(identity), at="lake")
     except OSError as error:
         raise LakeUnreachable(
-            f"No lake can be made in {target.root}: {error.strerror}.",
-            hint="Choose a directory that you may write.",
+            f"No lake can be made at {target.url}: {error.strerror}.",
+            hint="Choose a place that you may write.",
         ) from None
     return read_identity(target) or identity
 
 
-def _is_vacant(root: Path) -> bool:
-    """Whether a directory holds nothing but what a lake's making leaves before ``lake.json``."""
-    if not root.is_dir():
-        return False
-    for path in root.rglob("*"):
-        parts = path.relative_to(root).parts
-        ours = parts[0].startswith((".probe-", ".tmp-")) or any(
-            Path(name).parts[: len(parts)] == parts for name in (TABLES, BLOBS, CONTROL)
-        )
-        if not ours:
-            return False
-    return True
-
-
-def _write_first(target: LocalTarget, identity: LakeIdentity) -> None:
-    """Write ``lake.json`` unless another device was quicker: one lake must have one id."""
-    mine = fsio.temporary_beside(target.root / NAME)
-    fsio.write_atomic(mine, _content(identity), at="lake")
-    try:
-        with contextlib.suppress(FileExistsError), fsio.operation("lake", "link", mine):
-            os.link(mine, target.root / NAME)
-    finally:
-        mine.unlink(missing_ok=True)
-    fsio.sync_dir(target.root, at="lake")
-
-
-def write_identity(target: LocalTarget, identity: LakeIdentity) -> None:
+def write_identity(target: Store, identity: LakeIdentity) -> None:
     """Replace ``lake.json``; durable on return."""
-    fsio.write_atomic(target.root / NAME, _content(identity), at="lake")
+    target.write(NAME, _content(identity), at="lake")
 
 
 def _content(identity: LakeIdentity) -> bytes:
@@ -146,20 +112,21 @@ def init_lake(home: Home, url: str | None = None, clock: Clock | None = None) ->
     Without ``url`` the setting decides, and a lake that this home knows must be the one that is
     there. With ``url`` a person says so: the home turns to that lake.
     """
-    target = parse_url(url or home.lake_url)
+    target = parse_url(url or home.lake_url, home)
     if url is None and known_lake(home) is not None:
-        return require_known(home)
+        return require_known(home, target)
     identity = read_identity(target) or create(target, clock or SystemClock())
     _remember(home, target, identity)
     return identity
 
 
-def require_known(home: Home) -> LakeIdentity:
+def require_known(home: Home, target: Store | None = None) -> LakeIdentity:
     """The lake at the home's address, if it is the one the home knows.
 
-    Raises :class:`LakeUnreachable` if it is missing or another one.
+    ``target`` is its store if it is open already. Raises :class:`LakeUnreachable` if the lake is
+    missing or another one.
     """
-    target = parse_url(home.lake_url)
+    target = target or parse_url(home.lake_url, home)
     known = known_lake(home)
     found = read_identity(target)
     if found is None:
@@ -214,6 +181,6 @@ def _memory(home: Home) -> Path:
     return home.path / NAME
 
 
-def _remember(home: Home, target: LocalTarget, identity: LakeIdentity) -> None:
+def _remember(home: Home, target: Store, identity: LakeIdentity) -> None:
     content = {"lake_id": identity.lake_id, "url": target.url}
     fsio.write_atomic(_memory(home), orjson.dumps(content, option=orjson.OPT_INDENT_2), at="home")

@@ -6,10 +6,10 @@ that lie let readers pass over a file, a renamed column reads as null.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 import pyarrow as pa
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from deltalake.exceptions import DeltaError
 
 from lifelog_lake.lake.schema import PARTITION, STATISTICS
+from lifelog_lake.lake.store import Store, log_key
 
 #: What Delta's engine, Arrow and the parsers raise at a damaged table.
 UNREADABLE = (DeltaError, OSError, pa.ArrowException, ValueError, KeyError, TypeError)
@@ -34,38 +35,36 @@ def first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0][:300]
 
 
-def read_transactions(log: Path) -> tuple[set[str], list[str]]:
+def read_transactions(store: Store, stream: str) -> tuple[set[str], list[str]]:
     """Every application id that a log knows, also those whose rows are all gone; damaged files."""
     found: set[str] = set()
     damaged = []
-    for path in sorted(log.glob("*.json")):
+    for key in store.keys(log_key(stream)):
+        name = key.rpartition("/")[2]
         try:
-            for line in path.read_bytes().splitlines():
-                if "txn" in (action := orjson.loads(line)):
-                    found.add(str(action["txn"]["appId"]))
+            if name.endswith(".json"):
+                for line in store.read(key).splitlines():
+                    if "txn" in (action := orjson.loads(line)):
+                        found.add(str(action["txn"]["appId"]))
+            elif ".checkpoint" in name and name.endswith(".parquet"):
+                content = io.BytesIO(store.read(key))
+                transactions = pq.read_table(content, columns=["txn"])["txn"].drop_null()
+                found.update(str(row["appId"]) for row in transactions.to_pylist())
         except FileNotFoundError:
             continue  # cleaned up behind a checkpoint meanwhile
         except UNREADABLE:
-            damaged.append(path.name)
-    for path in sorted(log.glob("*.checkpoint*.parquet")):
-        try:
-            transactions = pq.read_table(path, columns=["txn"])["txn"].drop_null()
-            found.update(str(row["appId"]) for row in transactions.to_pylist())
-        except FileNotFoundError:
-            continue
-        except UNREADABLE:
-            damaged.append(path.name)
+            damaged.append(name)
     return found, damaged
 
 
 def denials(
-    action: Mapping[str, Any], path: Path, columns: set[str], *, ours: bool
+    action: Mapping[str, Any], file: BinaryIO, columns: set[str], *, ours: bool
 ) -> Iterator[str]:
     """What the log says of a file and the file denies; ``action`` is flat, as delta-rs gives it.
 
     Of a file that we wrote (``ours``) the statistics must be exact, of another's they must hold.
     """
-    metadata = pq.read_metadata(path)
+    metadata = pq.read_metadata(file)
     rows = action.get("num_records")
     if rows != metadata.num_rows and (ours or rows is not None):
         yield f"{metadata.num_rows} rows, not {rows}"

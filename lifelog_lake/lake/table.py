@@ -3,16 +3,14 @@
 Delta accepts a serial replay of an application transaction, even with a lower version, so a commit
 goes through the very snapshot whose watermark was read: only then is a second writer of the same
 application id refused. Any exception of a commit means "unknown", and only reading back decides.
-delta-rs doesn't sync, so log entries are synced here before anything is acknowledged.
+The store's log keeper makes log entries durable before anything is acknowledged.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
@@ -22,9 +20,11 @@ from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction
 
 from lifelog_lake import fsio
-from lifelog_lake.errors import CommitConflict, LakeDamaged
+from lifelog_lake.errors import CommitConflict
 from lifelog_lake.lake import checkpoint, datafile
+from lifelog_lake.lake.entries import read_entry
 from lifelog_lake.lake.schema import PARTITION, STATISTICS, arrow_schema, day_text, missing_columns
+from lifelog_lake.lake.store import Store, entry_key, log_key, table_key
 
 _NO_HOOK = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 CONFIGURATION = {
@@ -57,8 +57,10 @@ class Snapshot:
         take a new snapshot and decide again. Any commit since the snapshot is a conflict: another
         epoch's or device's may have brought the very rows that weren't there.
         """
-        root = self._table.root
-        files = [datafile.write(root, date, part) for date, part in datafile.split_by_day(rows)]
+        store, stream = self._table.store, self._table.stream
+        files = [
+            datafile.write(store, stream, date, part) for date, part in datafile.split_by_day(rows)
+        ]
         self.add(files, {app_id: last_seq})
 
     def add(self, files: Sequence[datafile.DataFile], marks: Mapping[str, int]) -> None:
@@ -66,10 +68,9 @@ class Snapshot:
 
         ``marks`` is application id -> last seq.
         """
-        root = self._table.root
         failure: Exception | None = None
         try:
-            with fsio.operation("commit", "delta", root):
+            with fsio.operation("commit", "delta", self._table.place):
                 self._handle.create_write_transaction(
                     [_add(file) for file in files],
                     mode="append",
@@ -124,36 +125,36 @@ class Snapshot:
 
 
 class StreamTable:
-    """A stream's table in a local lake. Open it once a process; take a snapshot for each commit."""
+    """A stream's table. Open it once a process; take a snapshot for each commit."""
 
-    def __init__(self, root: Path, stream: str) -> None:
-        self.root = root
+    def __init__(self, store: Store, stream: str) -> None:
+        self.store = store
         self.stream = stream
-        self._synced = -1
+        self.place = store.place(table_key(stream))
+        self._log = store.log(stream)
+        self._kept = -1
         self._checkpointed = -1
         self._ready = False
-        self._unsyncable: set[Path] = set()
 
     def exists(self) -> bool:
         """Whether the table has been created."""
-        return any((self.root / "_delta_log").glob("*.json"))
+        return any(key.endswith(".json") for key in self.store.keys(log_key(self.stream)))
 
     def snapshot(self) -> Snapshot:
         """The newest version, with every column that this version of the program writes."""
         if not self._ready:
-            self._set_torn_aside()
-            checkpoint.set_torn_aside(self.root)
+            self._log.mend()
             self._create_if_missing()
-        handle = DeltaTable(self.root)
-        if not self._ready or handle.version() < self._synced:  # new here, or a copy put back
-            self._synced = self._checkpointed = checkpoint.newest(self.root)
-            self._sync_log(handle.version())
+        handle = self._open()
+        if not self._ready or handle.version() < self._kept:  # new here, or a copy put back
+            self._kept = self._checkpointed = checkpoint.newest(self.store, self.stream)
+            self._keep_log(handle.version())
             self._ready = True
         table_schema = pa.schema(handle.schema().to_arrow())
         if missing := missing_columns(self.stream, table_schema):
             handle.alter.add_columns(Schema.from_arrow(pa.schema(missing)).fields)
-            handle = DeltaTable(self.root)
-            self._sync_log(handle.version())
+            handle = self._open()
+            self._keep_log(handle.version())
         return Snapshot(self, handle)
 
     def checkpoint_if_due(self) -> None:
@@ -161,10 +162,10 @@ class StreamTable:
 
         A failure is logged and tried again after the next commit: nothing depends on it.
         """
-        if self._synced - self._checkpointed < checkpoint.EVERY:
+        if self._kept - self._checkpointed < checkpoint.EVERY:
             return
         try:
-            self._checkpointed = checkpoint.make(self.root)
+            self._checkpointed = checkpoint.make(self.store, self.stream, self._log)
         except (DeltaError, OSError) as error:
             structlog.get_logger().warning(
                 "checkpoint_failed", stream=self.stream, error=type(error).__name__
@@ -175,84 +176,51 @@ class StreamTable:
     ) -> bool:
         """Whether a commit after version ``base`` moved the watermarks and added just these files.
 
-        Syncs the log up to it, so a yes is durable.
+        Keeps the log up to it, so a yes is durable.
         """
-        with fsio.operation("readback", "open", self.root):
-            newest = DeltaTable(self.root)
+        with fsio.operation("readback", "open", self.place):
+            newest = self._open()
         seen = Snapshot(self, newest)
         if any(seen.watermark(app_id) < last_seq for app_id, last_seq in marks.items()):
             return False
         for version in range(base + 1, newest.version() + 1):
-            entry = self._entry(version)
-            actions = _read_entry(entry)
+            key = entry_key(self.stream, version)
+            actions = read_entry(self.store.read(key), self.store.place(key))
             moved = {(a["txn"]["appId"], a["txn"]["version"]) for a in actions if "txn" in a}
             added = {a["add"]["path"] for a in actions if "add" in a}
             if moved.issuperset(marks.items()) and added == {file.path for file in files}:
-                with fsio.operation("readback", "sync", entry):
-                    self._sync_log(newest.version())
+                with fsio.operation("readback", "sync", self.store.place(key)):
+                    self._keep_log(newest.version())
                 return True
         return False
 
-    def _entry(self, version: int) -> Path:
-        return self.root / "_delta_log" / f"{version:020d}.json"
+    def _open(self) -> DeltaTable:
+        url = self.store.table_url(self.stream)
+        return DeltaTable(url, storage_options=self.store.table_options)
 
-    def _sync_log(self, newest: int) -> None:
-        """Sync the log entries up to a version that weren't yet, by whomever they were written."""
-        entries = [self._entry(version) for version in range(self._synced + 1, newest + 1)]
-        for entry in entries:
-            if entry.exists():  # the hub may have cleaned up behind a checkpoint
-                self._sync_entry(entry)
-        if entries:
-            fsio.sync_dir(self.root / "_delta_log", at="commit")
-        self._synced = newest
-
-    def _sync_entry(self, entry: Path) -> None:
-        """Sync an entry; one whose sync failed is written anew, never synced a second time."""
-        if entry not in self._unsyncable:
-            try:
-                return fsio.sync_file(entry, at="commit")
-            except OSError:
-                self._unsyncable.add(entry)
-                raise
-        _read_entry(entry)  # what the failure left in memory must be whole
-        fsio.write_atomic(entry, entry.read_bytes(), at="commit")
-        self._unsyncable.discard(entry)
-        return None
+    def _keep_log(self, newest: int) -> None:
+        """Make the entries up to a version durable that aren't yet."""
+        self._log.keep(self._kept + 1, newest)
+        self._kept = newest
 
     def _create_if_missing(self) -> None:
-        fsio.make_dirs(self.root / "_delta_log", at="table", root=self.root.parents[1])
         if self.exists():
             return
         try:
-            with fsio.operation("table", "create", self.root):
+            with fsio.operation("table", "create", self.place):
                 DeltaTable.create(
-                    self.root,
+                    self.store.table_url(self.stream),
                     schema=Schema.from_arrow(arrow_schema(self.stream)),
                     mode="error",
                     partition_by=[PARTITION],
                     name=self.stream,
                     configuration=CONFIGURATION,
+                    storage_options=self.store.table_options,
                     post_commithook_properties=_NO_HOOK,
                 )
         except (DeltaError, OSError):
             if not self.exists():  # otherwise another device created it first
                 raise
-
-    def _set_torn_aside(self) -> None:
-        """Move a last log entry away that a power loss left unfinished: it was never acked."""
-        entries = sorted((self.root / "_delta_log").glob("*.json"))
-        if not entries:
-            return
-        try:
-            _read_entry(entries[-1])
-        except LakeDamaged:
-            if not _is_torn(entries[-1].read_bytes()):
-                raise  # what others have acked may be in it
-            target = self.root / "_torn"
-            fsio.make_dirs(target, at="torn")
-            fsio.rename(entries[-1], target / f"{entries[-1].name}-{time.time_ns()}", at="torn")
-            fsio.sync_dir(target, at="torn")
-            fsio.sync_dir(entries[-1].parent, at="torn")
 
 
 def _add(file: datafile.DataFile) -> AddAction:
@@ -264,24 +232,3 @@ def _add(file: datafile.DataFile) -> AddAction:
         data_change=True,
         stats=file.stats,
     )
-
-
-def _is_torn(content: bytes) -> bool:
-    """Whether a power loss leaves an entry like this: cut short, or with blocks of zeros."""
-    return b"\0" in content or not content.rstrip().endswith(b"}")
-
-
-def _read_entry(path: Path) -> list[dict[str, dict[str, object]]]:
-    """The actions of a log entry; :class:`LakeDamaged` if it isn't whole."""
-    content = path.read_bytes()
-    try:
-        actions = [orjson.loads(line) for line in content.splitlines() if line.strip()]
-    except orjson.JSONDecodeError:
-        actions = []
-    if not actions or not all(isinstance(action, dict) for action in actions):
-        raise LakeDamaged(
-            f"The log entry {path} isn't whole.",
-            hint="Restore it from a backup; until then this table takes no rows.",
-            path=str(path),
-        )
-    return actions

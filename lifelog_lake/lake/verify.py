@@ -12,7 +12,6 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -30,7 +29,8 @@ from lifelog_lake.lake.logcheck import (
     read_transactions,
 )
 from lifelog_lake.lake.schema import PARTITION
-from lifelog_lake.lake.target import LocalTarget, parse_url
+from lifelog_lake.lake.store import Store, blob_key, table_key
+from lifelog_lake.lake.target import parse_url
 from lifelog_lake.spans import Span, spans
 
 #: Lifecycle kinds whose range of seqs need not be in the table.
@@ -66,10 +66,16 @@ class Report:
 
 
 def verify(
-    url: str, *, read_data: bool = False, progress: Callable[[str], None] | None = None
+    where: str | Store,
+    *,
+    read_data: bool = False,
+    progress: Callable[[str], None] | None = None,
 ) -> Report:
-    """Verify the lake at an address. Raises :class:`LakeUnreachable` if there is none."""
-    target = parse_url(url)
+    """Verify the lake in a store or at an address.
+
+    Raises :class:`LakeUnreachable` if there is none.
+    """
+    target = parse_url(where) if isinstance(where, str) else where
     if read_identity(target) is None:
         raise LakeUnreachable(
             f"There is no lake at {target.url}.", hint="Check the address and the mount."
@@ -78,9 +84,7 @@ def verify(
 
 
 class _Verification:
-    def __init__(
-        self, target: LocalTarget, read_data: bool, progress: Callable[[str], None]
-    ) -> None:
+    def __init__(self, target: Store, read_data: bool, progress: Callable[[str], None]) -> None:
         self._target = target
         self._read_data = read_data
         self._progress = progress
@@ -96,7 +100,9 @@ class _Verification:
         for stream in sorted(self._target.streams(), key=lambda name: name == "lifecycle"):
             self._progress(stream)
             with self._table_read(stream):
-                handle = DeltaTable(self._target.table(stream))
+                handle = DeltaTable(
+                    self._target.table_url(stream), storage_options=self._target.table_options
+                )
                 self._handles[stream] = handle
                 self._check_files(stream, handle)
                 self._check_rows(stream, handle)
@@ -116,31 +122,32 @@ class _Verification:
             self._find("table", stream, message, _RESTORE)
 
     def _check_files(self, stream: str, handle: DeltaTable) -> None:
-        root = self._target.table(stream)
         columns = {field.name for field in handle.schema().fields}
         for action in pa.table(handle.get_add_actions(flatten=True)).to_pylist():
             name, size = action["path"], action["size_bytes"]
-            path = root / unquote(name)
+            key = f"{table_key(stream)}/{unquote(name)}"
             where = f"{stream}/{name}"
             self._report.files += 1
             try:
-                found = path.stat().st_size
+                found = self._target.stat(key).size_bytes
             except FileNotFoundError:
                 self._find("data-file-missing", where, "A data file is missing.", _RESTORE)
                 continue
             if found != size:
                 self._find("data-file-size", where, f"It has {found} bytes, not {size}.", _RESTORE)
                 continue
-            match = _HASHED_NAME.fullmatch(path.name)
-            if self._read_data and match:
-                self._report.bytes_read += size
-                if hash_of(path) != match[1]:
-                    self._find(
-                        "data-file-damaged", where, "Its bytes don't match its hash.", _RESTORE
-                    )
-                    continue
-            for denial in denials(action, path, columns, ours=match is not None):
-                self._find("log-differs", where, f"The file has {denial}.", _RESTORE)
+            match = _HASHED_NAME.fullmatch(key.rpartition("/")[2])
+            with self._target.open(key) as file:
+                if self._read_data and match:
+                    self._report.bytes_read += size
+                    if hash_of(file) != match[1]:
+                        self._find(
+                            "data-file-damaged", where, "Its bytes don't match its hash.", _RESTORE
+                        )
+                        continue
+                    file.seek(0)
+                for denial in denials(action, file, columns, ours=match is not None):
+                    self._find("log-differs", where, f"The file has {denial}.", _RESTORE)
 
     def _check_rows(self, stream: str, handle: DeltaTable) -> None:
         columns = ["id", "device", "epoch", "seq", "blob", "blob_bytes"]
@@ -192,11 +199,11 @@ class _Verification:
                 continue
             self._seen_blobs.add((sha256, size))
             self._report.blobs += 1
-            self._check_blob(where, self._target.blob(sha256), sha256, size)
+            self._check_blob(where, sha256, size)
 
-    def _check_blob(self, where: str, path: Path, sha256: str, size: int | None) -> None:
+    def _check_blob(self, where: str, sha256: str, size: int | None) -> None:
         try:
-            found = path.stat().st_size
+            found = self._target.stat(blob_key(sha256)).size_bytes
         except FileNotFoundError:
             self._find("blob-missing", where, f"Blob {sha256} is missing.", _RESTORE)
             return
@@ -206,13 +213,15 @@ class _Verification:
             )
         elif self._read_data:
             self._report.bytes_read += found
-            if hash_of(path) != sha256:
+            with self._target.open(blob_key(sha256)) as file:
+                same = hash_of(file) == sha256
+            if not same:
                 self._find("blob-damaged", where, f"Blob {sha256} has other bytes.", _RESTORE)
 
     def _check_seqs(self) -> None:
         known = set()
         for stream in self._handles:
-            names, damaged = read_transactions(self._target.table(stream) / "_delta_log")
+            names, damaged = read_transactions(self._target, stream)
             for file in damaged:
                 self._find("log-damaged", f"{stream}/{file}", "It can't be read.", _RESTORE)
             for name in names:  # another program's ids look otherwise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
@@ -15,7 +16,7 @@ from lifelog_lake.events import STREAMS
 from lifelog_lake.home import open_home
 from lifelog_lake.lake import parse_url, read_identity, require_known
 from lifelog_lake.lake.identity import LakeIdentity
-from lifelog_lake.lake.target import LocalTarget
+from lifelog_lake.lake.store import Store, blob_key
 from lifelog_lake.recall.schema import polars_schema
 from lifelog_lake.recall.summary import as_html, summary
 from lifelog_lake.recall.tables import Tables
@@ -33,7 +34,8 @@ def open_lake(url: str | None = None) -> Lake:
     """
     if url is None:
         home = open_home()
-        return Lake(parse_url(home.lake_url), require_known(home))
+        known = parse_url(home.lake_url, home)
+        return Lake(known, require_known(home, known))
     target = parse_url(url)
     identity = read_identity(target)
     if identity is None:
@@ -46,7 +48,7 @@ def open_lake(url: str | None = None) -> Lake:
 class Lake:
     """A lake, open for reading: each call sees the newest rows. Several threads may share one."""
 
-    def __init__(self, target: LocalTarget, identity: LakeIdentity) -> None:
+    def __init__(self, target: Store, identity: LakeIdentity) -> None:
         self._target = target
         self._identity = identity
         self._tables = Tables(target)
@@ -90,10 +92,10 @@ class Lake:
             )
         if not there:
             return pl.LazyFrame(schema=polars_schema(stream))
-        path = self._target.table(stream)
+        url = self._target.table_url(stream)
         # polars 2.1 looks for local files under their percent-encoded names: pyarrow reads those.
-        odd = quote(path.as_posix(), safe="/:") != path.as_posix()
-        rows = pl.scan_delta(str(path), use_pyarrow=odd)
+        odd = quote(Path(url).as_posix(), safe="/:") != Path(url).as_posix()
+        rows = pl.scan_delta(url, use_pyarrow=odd, storage_options=self._target.scan_options)
         if stream not in STREAMS:
             return rows
         # Asking the frame itself would tie it to the version that is there now.
@@ -206,7 +208,7 @@ class Lake:
         if len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
             raise UsageError("A blob is named by 64 lower-case hexadecimal digits.")
         try:
-            return self._target.blob(sha256).open("rb")
+            return self._target.open(blob_key(sha256))
         except FileNotFoundError:
             raise LakeDamaged(
                 f"Blob {sha256} isn't in the lake.", hint="lifelog verify tells which rows need it."

@@ -7,7 +7,7 @@ from typing import Any
 
 from lifelog_lake.errors import LakeDamaged
 from lifelog_lake.lake import blobs
-from lifelog_lake.lake.target import LocalTarget
+from lifelog_lake.lake.store import Store
 from lifelog_lake.spool import Batch, Outlet, Record
 
 
@@ -22,7 +22,7 @@ class Brought:
 
 
 def bring_blobs(
-    target: LocalTarget, outlet: Outlet, batch: Batch, records: tuple[Record, ...]
+    target: Store, outlet: Outlet, batch: Batch, records: tuple[Record, ...]
 ) -> Brought:
     """Copy what the spool has; what only the lake has is looked at there.
 
@@ -40,7 +40,7 @@ def bring_blobs(
         source = outlet.blob_path(batch, record)
         try:
             if source.exists():
-                if blobs.put(target, source, sha256):
+                if target.put_blob(source, sha256):
                     copied += 1
                     copied_bytes += record.fields["blob_bytes"]
             elif not blobs.has(target, sha256, record.fields.get("blob_bytes")):

@@ -28,8 +28,9 @@ from lifelog_lake.home import Home
 from lifelog_lake.lake.identity import require_known, require_real
 from lifelog_lake.lake.logcheck import first_line, is_panic
 from lifelog_lake.lake.schema import to_table
+from lifelog_lake.lake.store import Store
 from lifelog_lake.lake.table import Snapshot, StreamTable
-from lifelog_lake.lake.target import LocalTarget, parse_url
+from lifelog_lake.lake.target import parse_url
 from lifelog_lake.ship.content import bring_blobs
 from lifelog_lake.ship.guard import Guard
 from lifelog_lake.ship.notes import Notes
@@ -57,7 +58,7 @@ class Shipper:
     """Ships one device's spool. Two at once are safe, one is enough."""
 
     def __init__(
-        self, home: Home, spool: Spool, target: LocalTarget, clock: Clock, *, batch_rows: int
+        self, home: Home, spool: Spool, target: Store, clock: Clock, *, batch_rows: int
     ) -> None:
         self._home = home
         self._spool = spool
@@ -76,7 +77,7 @@ class Shipper:
         return cls(
             home,
             Spool.of(home, clock),
-            parse_url(home.lake_url),
+            parse_url(home.lake_url, home),
             clock,
             batch_rows=home.settings.ship.batch_rows,
         )
@@ -86,9 +87,10 @@ class Shipper:
 
         A stream that fails doesn't hold up the others; its reason is in ``errors``.
         """
-        identity = require_known(self._home)
+        identity = require_known(self._home, self._target)
         require_real(identity, self._target.url)
         if identity.mark != self._mark:  # another lake, or this one after a restore
+            self._target.check_in()
             self._tables.clear()
             self._guard = Guard(self._spool, self._notes)
             self._mark = identity.mark
@@ -120,7 +122,7 @@ class Shipper:
                 stream=stream,
             )
         outlet = self._spool.outlet(stream)
-        table = self._tables.setdefault(stream, StreamTable(self._target.table(stream), stream))
+        table = self._tables.setdefault(stream, StreamTable(self._target, stream))
         self._require_same(generation)
         self._guard.check_past(stream, outlet, table, generation)
         conflicts = 0
@@ -156,7 +158,7 @@ class Shipper:
 
     def _require_same(self, generation: str) -> None:
         """No table is made in the empty directory where a disk was mounted a moment ago."""
-        if require_known(self._home).mark != generation:
+        if require_known(self._home, self._target).mark != generation:
             raise LakeUnreachable(
                 "The lake changed during a run.", hint="The next run looks at it anew."
             )

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from lifelog_lake.lake.target import file_system
+from lifelog_lake.lake.local import file_system
 from tests.bench.pairs import Row
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"

@@ -207,11 +207,12 @@ def test_doctor_fails_with_a_remedy(lifelog: Run, home: Path) -> None:
 def test_doctor_names_what_the_lakes_file_system_lacks(
     lifelog: Run, home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from lifelog_lake import lake
+    from lifelog_lake.lake.local import LocalTarget
+    from lifelog_lake.lake.store import Property
 
     lifelog("init")
-    lacking = lake.Property(name="hard link", ok=False, detail="not permitted")
-    monkeypatch.setattr(lake, "probe", lambda _: [lacking])
+    lacking = Property(name="hard link", ok=False, detail="not permitted")
+    monkeypatch.setattr(LocalTarget, "probe", lambda _: [lacking])
     assert cli_app.run(["--home", str(home), "doctor", "--json"]) == 1
     found = {one["name"]: one for one in json.loads(capfd.readouterr().out)["checks"]}
     assert found["lake"]["state"] == "fail"

@@ -14,9 +14,9 @@ import pytest
 from lifelog_lake import fsio
 from lifelog_lake.errors import LakeRefused, LakeUnreachable, UsageError
 from lifelog_lake.home import Home
-from lifelog_lake.lake import init_lake, parse_url, probe, read_identity, require_known
+from lifelog_lake.lake import init_lake, parse_url, read_identity, require_known
 from lifelog_lake.lake.identity import known_lake
-from lifelog_lake.lake.target import LocalTarget
+from lifelog_lake.lake.local import LocalTarget
 from lifelog_lake.lake.verify import verify
 from lifelog_lake.recall.lake import open_lake
 from lifelog_lake.ship import Shipper
@@ -234,7 +234,7 @@ def test_a_file_system_that_is_not_fit_is_refused_by_name(
     lake = tmp_path / "home" / "lake"
     assert not (lake / "lake.json").exists()
     assert not list(lake.glob(".probe-*"))
-    assert all(item.ok for item in probe(LocalTarget(lake)))
+    assert all(item.ok for item in LocalTarget(lake).probe())
     make_home(tmp_path / "home")
 
 
@@ -275,7 +275,11 @@ def test_a_relative_path_counts_from_where_one_stands(
     [
         "",
         "  ",
-        "s3://bucket/x",
+        "s3:///x",
+        "s3://B_/x",
+        "s3://bucket/a%2541",
+        "s3://key:secret@bucket/x",
+        "s3://bucket/x?y",
         "memory://x",
         "file://host/x",
         "http://[x",

@@ -1,0 +1,250 @@
+"""A lake in a bucket: a :class:`~lifelog_lake.lake.store.Store`.
+
+An object is whole and durable once its put is answered, so there is nothing to sync or to mend.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from lifelog_lake import config, fsio
+from lifelog_lake.errors import LakeRefused
+from lifelog_lake.home import Home
+from lifelog_lake.lake.blobs import not_what_it_was
+from lifelog_lake.lake.s3 import address, probe, upload
+from lifelog_lake.lake.s3.client import Client, Taken
+from lifelog_lake.lake.s3.reader import open_reader
+from lifelog_lake.lake.s3.upload import Memory, Upload
+from lifelog_lake.lake.store import LOG, TABLES, Log, Moved, Property, Stat, blob_key, table_key
+
+#: Limits of Delta's engine for its own calls: as ours, see the client.
+ENGINE = {"timeout": "60s", "connect_timeout": "10s", "max_retries": "4", "retry_timeout": "30s"}
+
+
+def open_s3(url: str, home: Home | None = None) -> S3Target:
+    """The lake at an address; nothing is asked of the server yet. Raises :class:`UsageError`."""
+    path = config.default_home() if home is None else home.path
+    settings = config.load(path) if home is None else home.settings
+    where = address.parse(url, settings.lake)
+    if where.ca_bundle is not None:
+        os.environ["SSL_CERT_FILE"] = where.ca_bundle  # what Delta's engine and polars look at
+    return S3Target(
+        Client(where, path),
+        Memory(path / "run" / "uploads", where.url),
+        "anonymous" if home is None else home.device,
+    )
+
+
+class WholeLog:
+    """A log of whole and durable objects: nothing is left to do."""
+
+    def mend(self) -> None:
+        """A put is there or not, never torn."""
+
+    def keep(self, first: int, last: int) -> None:
+        """An answered put is durable."""
+
+    def keep_checkpoint(self, version: int) -> None:
+        """An answered put is durable."""
+
+
+class S3Target:
+    """A lake below a prefix of a bucket."""
+
+    def __init__(self, client: Client, memory: Memory, device: str) -> None:
+        self._client = client
+        self._memory = memory
+        self._device = device
+        self._address = client.address
+        self._streams: set[str] = set()
+
+    def __repr__(self) -> str:
+        return f"S3Target({self.url!r})"
+
+    @property
+    def url(self) -> str:
+        """``s3://bucket/prefix``."""
+        return self._address.url
+
+    @property
+    def table_options(self) -> dict[str, str]:
+        """For Delta's engine; its puts of log entries are conditional by default."""
+        return self.scan_options | ENGINE
+
+    @property
+    def scan_options(self) -> dict[str, str]:
+        """For polars."""
+        keys = self._client.keys
+        options = {
+            "AWS_ACCESS_KEY_ID": keys.key_id,
+            "AWS_SECRET_ACCESS_KEY": keys.secret,
+            "AWS_REGION": self._address.region,
+        }
+        if keys.token is not None:
+            options["AWS_SESSION_TOKEN"] = keys.token
+        if self._address.endpoint is not None:
+            options["AWS_ENDPOINT_URL"] = self._address.endpoint
+            if self._address.endpoint.startswith("http:"):
+                options["AWS_ALLOW_HTTP"] = "true"
+        return options
+
+    @property
+    def disk(self) -> None:
+        """The server's own matter."""
+
+    def describe(self) -> str:
+        """The server."""
+        return self._address.server
+
+    def place(self, key: str) -> Path:
+        """Bucket and key."""
+        return Path(self._address.bucket, self._address.key(key))
+
+    def table_url(self, stream: str) -> str:
+        """The table's address."""
+        return f"s3://{self._address.bucket}/{self._address.key(table_key(stream))}"
+
+    def log(self, stream: str) -> Log:
+        """Nothing to keep."""
+        del stream
+        return WholeLog()
+
+    def streams(self) -> list[str]:
+        """Tables that have a log; one that was seen is not looked for again."""
+        prefix = self._address.key(f"{TABLES}/")
+        for page in self._pages(Prefix=prefix, Delimiter="/"):
+            for item in page.get("CommonPrefixes", ()):
+                stream = item["Prefix"][len(prefix) :].rstrip("/")
+                if stream not in self._streams and self._has_log(stream):
+                    self._streams.add(stream)
+        return sorted(self._streams)
+
+    def _has_log(self, stream: str) -> bool:
+        prefix = self._address.key(f"{table_key(stream)}/{LOG}/")
+        return bool(self._client.call("list_objects_v2", Prefix=prefix, MaxKeys=1).get("Contents"))
+
+    def read(self, key: str) -> bytes:
+        """A small object."""
+        content: bytes = self._client.call("get_object", key)["Body"]
+        return content
+
+    def open(self, key: str) -> BinaryIO:
+        """An object, read by ranges."""
+        return cast("BinaryIO", open_reader(self._client, key))
+
+    def stat(self, key: str) -> Stat:
+        """Its headers."""
+        found = self._client.call("head_object", key)
+        return Stat(size_bytes=found["ContentLength"], modified_s=found["LastModified"].timestamp())
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """Page by page, in the order of the server."""
+        start = len(self._address.prefix)
+        for page in self._pages(Prefix=self._address.key(f"{prefix}/")):
+            for item in page.get("Contents", ()):
+                yield item["Key"][start:]
+
+    def _pages(self, **words: str) -> Iterator[dict[str, Any]]:
+        more: dict[str, str] = {}
+        while True:
+            page = self._client.call("list_objects_v2", **words, **more)
+            yield page
+            if not page.get("IsTruncated"):
+                return
+            more = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def write(self, key: str, content: bytes, *, at: str) -> None:
+        """One put, proven by its checksum."""
+        with fsio.operation(at, "put", self.place(key)):
+            self._put(key, content)
+
+    def write_new(self, key: str, content: bytes, *, at: str) -> bool:
+        """A conditional put."""
+        with fsio.operation(at, "put", self.place(key)):
+            return probe.put_new(self._client, key, content)
+
+    def _put(self, key: str, content: bytes, **words: str) -> None:
+        digest = hashlib.md5(content, usedforsecurity=False).digest()
+        answer = self._client.call(
+            "put_object",
+            key,
+            Body=content,
+            ContentMD5=base64.b64encode(digest).decode(),
+            **words,
+        )
+        if answer["ETag"].strip('"') != digest.hex() and self.read(key) != content:
+            raise LakeRefused(
+                f"{self._address.server} has other bytes for {key} than it was sent.",
+                hint="The server or its disk is failing.",
+            )
+
+    def delete(self, key: str, *, at: str) -> None:
+        """The hub's right alone."""
+        with fsio.operation(at, "delete", self.place(key)):
+            self._client.call("delete_object", key)
+
+    def put_blob(self, source: Path, sha256: str, moved: Moved | None = None) -> bool:
+        """One put up to the size of a part, parts beyond it."""
+        size_bytes = source.stat().st_size
+        if size_bytes <= upload.PART_BYTES:
+            return self._put_small(source.read_bytes(), source, sha256)
+        try:
+            if self.stat(blob_key(sha256)).size_bytes == size_bytes:
+                return False
+        except FileNotFoundError:
+            pass
+        Upload(self._client, self._memory, source, sha256, moved).run()
+        return True
+
+    def _put_small(self, content: bytes, source: Path, sha256: str) -> bool:
+        if hashlib.sha256(content).hexdigest() != sha256:
+            raise not_what_it_was(sha256, source)
+        key = blob_key(sha256)
+        with fsio.operation("blob.copy", "put", self.place(key)):
+            try:
+                self._put(key, content, IfNoneMatch="*")
+            except Taken:
+                found = self._client.call("head_object", key)
+                etag = hashlib.md5(content, usedforsecurity=False).hexdigest()
+                if found["ContentLength"] == len(content) and (
+                    found["ETag"].strip('"') == etag or self.read(key) == content
+                ):
+                    return False
+                self._put(key, content)  # what is there isn't what its name says
+        return True
+
+    def give_up_uploads(self) -> int:
+        """Abort what this home began: nothing here waits for it any more."""
+        return upload.give_up(self._client, self._memory)
+
+    def prepare(self) -> None:
+        """Nothing else may lie below the prefix, and the server must be fit."""
+        start = self._address.prefix
+        for page in self._pages(Prefix=start):
+            for item in page.get("Contents", ()):
+                if not item["Key"].startswith(self._address.key("control/probe/")):
+                    raise LakeRefused(
+                        f"{self.url} isn't empty and isn't a lake (lake.json is missing).",
+                        hint="Choose another prefix, or restore lake.json from a backup.",
+                    )
+        self.check_in()
+
+    def check_in(self) -> None:
+        """Probe; whoever can't keep several writers apart is refused, with the property's name."""
+        lacking = [item for item in self.probe() if item.name in probe.NEEDED and not item.ok]
+        if lacking:
+            raise LakeRefused(
+                f"{self._address.server} isn't fit for several writers of a lake: "
+                + "; ".join(f"{item.name}: {item.detail}" for item in lacking)
+                + ".",
+                hint="docs/s3.md names servers and policies that are; lifelog doctor looks again.",
+            )
+
+    def probe(self) -> list[Property]:
+        """Try it on the server."""
+        return probe.probe(self._client, self._device)

@@ -1,0 +1,269 @@
+"""Big content in parts: begun once, gone on with after any end of the process, proven at the end.
+
+The upload's id is kept in the home's ``run/uploads``. After a restart the server's list of parts
+decides what is finished: a part counts if its size and its ETag, the MD5 that the server made of
+what it received, are those of the bytes here. An id that the server no longer knows starts over.
+
+At most four parts are in memory. The content is hashed on its way, so an object is completed only
+if the whole is what its name says.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+
+from lifelog_lake import fsio
+from lifelog_lake.errors import LakeUnreachable
+from lifelog_lake.lake.blobs import hash_of, not_what_it_was
+from lifelog_lake.lake.s3.client import Client
+from lifelog_lake.lake.s3.reader import open_reader
+from lifelog_lake.lake.store import Moved, blob_key
+
+PART_BYTES = 8 * 2**20
+IN_FLIGHT = 4
+MOST_PARTS = 10_000
+MIB = 2**20
+#: A progress call at least this often, so that a supervisor sees life.
+TELL_S = 1.0
+#: An id that vanishes while parts are sent is replaced so often within one run.
+MOST_STARTS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """An upload that the server knows under an id."""
+
+    key: str
+    upload_id: str
+    part_bytes: int
+
+
+class Memory:
+    """What this home began and hasn't finished: a file an upload, durable."""
+
+    def __init__(self, directory: Path, url: str) -> None:
+        self._directory = directory
+        self._url = url
+
+    def recall(self, sha256: str) -> Begun | None:
+        """The upload of this content into this lake, if one was begun."""
+        return self._read(self._directory / f"{sha256}.json")
+
+    def all(self) -> Iterator[tuple[str, Begun]]:
+        """Every upload into this lake that was begun, by its content's hash."""
+        for path in sorted(self._directory.glob("*.json")):
+            begun = self._read(path)
+            if begun is not None:
+                yield path.stem, begun
+
+    def remember(self, sha256: str, begun: Begun) -> None:
+        """Durable on return."""
+        fsio.make_dirs(self._directory, at="blob.copy")
+        content = {
+            "url": self._url,
+            "key": begun.key,
+            "upload_id": begun.upload_id,
+            "part_bytes": begun.part_bytes,
+        }
+        fsio.write_atomic(self._directory / f"{sha256}.json", orjson.dumps(content), at="blob.copy")
+
+    def forget(self, sha256: str) -> None:
+        """It is finished or given up."""
+        fsio.unlink(self._directory / f"{sha256}.json", at="blob.copy")
+
+    def _read(self, path: Path) -> Begun | None:
+        try:
+            content = orjson.loads(path.read_bytes())
+            if content["url"] != self._url:
+                return None
+            return Begun(
+                key=str(content["key"]),
+                upload_id=str(content["upload_id"]),
+                part_bytes=int(content["part_bytes"]),
+            )
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            return None  # without it the upload starts over, and the server's rules reap the old
+
+
+def part_bytes(size_bytes: int) -> int:
+    """8 MiB, or so much that 10,000 parts hold the whole."""
+    least = -(-size_bytes // MOST_PARTS)
+    return max(PART_BYTES, -(-least // MIB) * MIB)
+
+
+def give_up(client: Client, memory: Memory) -> int:
+    """Abort every upload that is remembered; how many."""
+    number = 0
+    for sha256, begun in memory.all():
+        try:
+            with fsio.operation("blob.copy", "abort", Path(begun.key)):
+                client.call("abort_multipart_upload", begun.key, UploadId=begun.upload_id)
+        except FileNotFoundError:
+            pass
+        memory.forget(sha256)
+        number += 1
+    return number
+
+
+@dataclass(slots=True)
+class Upload:
+    """Brings one file. Raises as :meth:`~lifelog_lake.lake.store.Store.put_blob` does."""
+
+    client: Client
+    memory: Memory
+    source: Path
+    sha256: str
+    moved: Moved | None
+    _key: str = field(init=False)
+    _size_bytes: int = field(init=False)
+    _there_bytes: int = field(init=False, default=0)
+
+    def run(self) -> None:
+        """Begin or go on, send what is missing, complete, prove."""
+        self._key = blob_key(self.sha256)
+        self._size_bytes = self.source.stat().st_size
+        for _ in range(MOST_STARTS):
+            begun = self.memory.recall(self.sha256) or self._begin()
+            try:
+                parts = self._listed(begun)
+                digests, etags = self._send(begun, parts)
+                self._complete(begun, etags)
+            except FileNotFoundError:
+                if not self.source.exists():
+                    raise
+                # Aborted or expired behind us, or completed by a call whose answer was lost.
+                self.memory.forget(self.sha256)
+                if self._is_there():
+                    return
+                continue
+            self._prove(digests)
+            self.memory.forget(self.sha256)
+            return
+        raise LakeUnreachable(
+            f"The upload of {self._key} vanished {MOST_STARTS} times.",
+            hint="Does the server abort uploads early? It is tried again.",
+        )
+
+    def _begin(self) -> Begun:
+        with fsio.operation("blob.copy", "begin", Path(self._key)):
+            answer = self.client.call("create_multipart_upload", self._key)
+        begun = Begun(
+            key=self._key,
+            upload_id=answer["UploadId"],
+            part_bytes=part_bytes(self._size_bytes),
+        )
+        self.memory.remember(self.sha256, begun)
+        return begun
+
+    def _listed(self, begun: Begun) -> dict[int, tuple[str, int]]:
+        """ETag and size of the parts that the server has, by number."""
+        found: dict[int, tuple[str, int]] = {}
+        marker = 0
+        while True:
+            answer = self.client.call(
+                "list_parts", self._key, UploadId=begun.upload_id, PartNumberMarker=marker
+            )
+            for part in answer.get("Parts", ()):
+                found[part["PartNumber"]] = (part["ETag"].strip('"'), part["Size"])
+            marker = answer.get("NextPartNumberMarker", 0)
+            if not answer.get("IsTruncated") or not marker:
+                return found
+
+    def _send(
+        self, begun: Begun, there: dict[int, tuple[str, int]]
+    ) -> tuple[list[bytes], dict[int, str]]:
+        """Send the parts that are missing; MD5 digests in order, and ETags by number."""
+        whole = hashlib.sha256()
+        digests: list[bytes] = []
+        etags: dict[int, str] = {}
+        on_the_way: dict[Future[str], tuple[int, int]] = {}
+        self._there_bytes = 0
+
+        def collect(most: int) -> None:
+            while len(on_the_way) > most:
+                done, _ = wait(on_the_way, timeout=TELL_S, return_when=FIRST_COMPLETED)
+                for future in done:
+                    number, size = on_the_way.pop(future)
+                    etags[number] = future.result()
+                    self._there_bytes += size
+                self._tell()
+
+        with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="part") as threads:
+            try:
+                with self.source.open("rb") as file:
+                    while piece := file.read(begun.part_bytes):
+                        number = len(digests) + 1
+                        whole.update(piece)
+                        digests.append(hashlib.md5(piece, usedforsecurity=False).digest())
+                        if there.get(number) == (digests[-1].hex(), len(piece)):
+                            etags[number] = digests[-1].hex()
+                            self._there_bytes += len(piece)
+                            self._tell()
+                            continue
+                        collect(IN_FLIGHT - 1)
+                        future = threads.submit(self._send_part, begun, number, piece, digests[-1])
+                        on_the_way[future] = (number, len(piece))
+                        del piece
+                collect(0)
+            except BaseException:
+                for future in on_the_way:
+                    future.cancel()
+                raise
+        if whole.hexdigest() != self.sha256:
+            give_up(self.client, self.memory)
+            raise not_what_it_was(self.sha256, self.source)
+        return digests, etags
+
+    def _send_part(self, begun: Begun, number: int, piece: bytes, digest: bytes) -> str:
+        with fsio.operation("blob.copy", "part", Path(self._key)):
+            answer = self.client.call(
+                "upload_part",
+                self._key,
+                UploadId=begun.upload_id,
+                PartNumber=number,
+                Body=piece,
+                ContentMD5=base64.b64encode(digest).decode(),
+            )
+        return str(answer["ETag"]).strip('"')
+
+    def _complete(self, begun: Begun, etags: dict[int, str]) -> None:
+        parts = [{"PartNumber": n, "ETag": f'"{etags[n]}"'} for n in sorted(etags)]
+        with fsio.operation("blob.copy", "complete", Path(self._key)):
+            self.client.call(
+                "complete_multipart_upload",
+                self._key,
+                UploadId=begun.upload_id,
+                MultipartUpload={"Parts": parts},
+            )
+
+    def _is_there(self) -> bool:
+        """Whether the whole is there, whoever completed it: read back, as no ETag is known."""
+        try:
+            with open_reader(self.client, self._key) as file:
+                return hash_of(file) == self.sha256
+        except FileNotFoundError:
+            return False
+
+    def _prove(self, digests: list[bytes]) -> None:
+        """By the server's own MD5 of the parts' MD5s, or else by reading it back."""
+        found = self.client.call("head_object", self._key)
+        made = hashlib.md5(b"".join(digests), usedforsecurity=False).hexdigest()
+        etag = found["ETag"].strip('"')
+        if found["ContentLength"] == self._size_bytes and etag == f"{made}-{len(digests)}":
+            return
+        if not self._is_there():
+            raise LakeUnreachable(
+                f"The server has other bytes for {self._key} than it was sent.",
+                hint="It is sent again; if this repeats, the server or its disk is failing.",
+            )
+
+    def _tell(self) -> None:
+        if self.moved is not None:
+            self.moved(self._there_bytes, self._size_bytes)
