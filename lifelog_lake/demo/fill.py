@@ -28,7 +28,7 @@ from lifelog_lake.demo.scenes import PICTURED
 from lifelog_lake.demo.sounds import KINDS, sound
 from lifelog_lake.errors import Transient, UsageError
 from lifelog_lake.home import Home
-from lifelog_lake.lake import blobs, datafile
+from lifelog_lake.lake import datafile
 from lifelog_lake.lake.identity import (
     NAME,
     LakeIdentity,
@@ -38,8 +38,10 @@ from lifelog_lake.lake.identity import (
     require_known,
     write_identity,
 )
+from lifelog_lake.lake.local import LocalTarget
+from lifelog_lake.lake.store import BLOBS, TABLES
 from lifelog_lake.lake.table import StreamTable
-from lifelog_lake.lake.target import BLOBS, TABLES, LocalTarget, parse_url
+from lifelog_lake.lake.target import parse_url
 
 #: Streams that a home writes by itself; rows in them don't make a lake one of real days.
 OWN = frozenset({"pulse", "lifecycle", "alert"})
@@ -57,7 +59,7 @@ def is_filled(home: Home, plan: Plan, clock: Clock | None = None) -> bool:
 
     Raises :class:`UsageError` if the lake holds anything else, or its disk has no room.
     """
-    target = parse_url(home.lake_url)
+    target = _directory(home)
     identity = init_lake(home, clock=clock or SystemClock())
     if identity.demo is None:
         _require_vacant(target)
@@ -79,7 +81,7 @@ def fill(home: Home, plan: Plan, progress: Progress | None = None) -> None:
     """
     if is_filled(home, plan):
         return
-    target, identity = parse_url(home.lake_url), require_known(home)
+    target, identity = _directory(home), require_known(home)
     write_identity(target, replace(identity, demo=plan.mark(FILLING)))
     pool = ThreadPoolExecutor(max_workers=min(4, (os.cpu_count() or 1) + 1))
     try:
@@ -100,7 +102,7 @@ def remove(home: Home, progress: Progress | None = None) -> bool:
     The next start of the home makes a new, empty one. Raises :class:`UsageError` for a lake of
     real days.
     """
-    target = parse_url(home.lake_url)
+    target = _directory(home)
     identity = read_identity(target)
     if identity is None:
         return False
@@ -138,12 +140,23 @@ def describe(identity: LakeIdentity) -> str:
     )
 
 
+def _directory(home: Home) -> LocalTarget:
+    """The home's lake, if it is a directory: demo data is removed like one."""
+    target = parse_url(home.lake_url, home)
+    if not isinstance(target, LocalTarget):
+        raise UsageError(
+            f"Demo data is only put into a directory, not into {target.url}.",
+            hint="Fill another home: lifelog demo --home OTHER-DIR",
+        )
+    return target
+
+
 def _require_vacant(target: LocalTarget) -> None:
     """Only what the home says of itself may be there: captured rows are never mixed with demo."""
     for stream in target.streams():
         if stream in OWN:
             continue
-        snapshot = StreamTable(target.table(stream), stream).snapshot()
+        snapshot = StreamTable(target, stream).snapshot()
         if snapshot.rows():
             raise UsageError(
                 f"The lake {target.url} holds captured rows; demo data is never mixed with them.",
@@ -190,7 +203,7 @@ class _Fill:
             tables = days.tables(stretch)
             _take(waiting, files)  # one stretch is written while the next is made
             waiting = [
-                (stream, self._pool.submit(datafile.write, self._target.table(stream), day, part))
+                (stream, self._pool.submit(datafile.write, self._target, stream, day, part))
                 for stream, table in tables.items()
                 for day, part in datafile.split_by_day(table)
             ]
@@ -211,7 +224,7 @@ class _Fill:
             for (device, of_stream), count in marks.items()
             if of_stream == stream
         }
-        table = StreamTable(self._target.table(stream), stream)
+        table = StreamTable(self._target, stream)
         snapshot = table.snapshot()
         if all(snapshot.watermark(app_id) == last for app_id, last in own.items()):
             return
@@ -223,7 +236,7 @@ class _Fill:
         def put(name: str, content: bytes, sha256: str) -> None:
             source = scratch / name
             source.write_bytes(content)
-            blobs.put(self._target, source, sha256)
+            self._target.put_blob(source, sha256)
             source.unlink()
 
         def frame(number: int) -> tuple[str, int, str]:

@@ -98,7 +98,8 @@ class LocalTarget:
     def stat(self, key: str) -> Stat:
         """Size and time of a file."""
         found = (self.root / key).stat()
-        return Stat(size_bytes=found.st_size, modified_s=found.st_mtime)
+        tag = f"{found.st_ino}-{found.st_mtime_ns}-{found.st_size}"
+        return Stat(size_bytes=found.st_size, modified_s=found.st_mtime, tag=tag)
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Every file below a directory, hidden and unfinished ones left out."""

@@ -35,10 +35,11 @@ class Property:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stat:
-    """Size of an object, and when it was written (seconds since 1970)."""
+    """Size of an object, when it was written (seconds since 1970), a tag of this very writing."""
 
     size_bytes: int
     modified_s: float
+    tag: str
 
 
 class Log(Protocol):

@@ -2,7 +2,7 @@
 
 Opening a table costs more the longer its log is, and a timeline opens all of them. So a lake keeps
 what it last saw of each log and looks at each call whether that is still the newest version: two
-looks at the directory. The rows are never kept, and the names of files only for the one call, as
+looks at its entries. The rows are never kept, and the names of files only for the one call, as
 vacuum may take them away a week after compaction has replaced them.
 """
 
@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from urllib.parse import unquote
 
 import polars as pl
@@ -21,7 +20,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from lifelog_lake.errors import LakeDamaged
-from lifelog_lake.lake.target import LocalTarget
+from lifelog_lake.lake.store import Store, entry_key
 from lifelog_lake.recall.schema import polars_schema
 
 #: Statistics of another writer may be cut to milliseconds.
@@ -54,7 +53,8 @@ class Contents:
     which another writer gave what takes more than reading its files, such as deletion vectors.
     """
 
-    root: Path
+    store: Store
+    stream: str
     version: int
     schema: pl.Schema
     stored: frozenset[str]
@@ -102,11 +102,13 @@ class Contents:
     def _read(self, paths: Sequence[str]) -> pl.LazyFrame:
         if not paths:
             return pl.LazyFrame(schema=self.schema)
+        root, options = self.store.table_url(self.stream), self.store.scan_options
         if not self.plain:
-            return pl.scan_delta(str(self.root))
+            return pl.scan_delta(root, storage_options=options)
         stored = pl.Schema({name: t for name, t in self.schema.items() if name != "date"})
         return pl.scan_parquet(
-            [self.root / path for path in paths],
+            [f"{root}/{path}" for path in paths],
+            storage_options=options,
             schema=stored,
             glob=False,
             hive_partitioning=False,
@@ -118,14 +120,14 @@ class Contents:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kept:
     handle: DeltaTable
-    mark: tuple[int, int, int] | None
+    mark: str | None
     contents: Contents
 
 
 class Tables:
     """The newest :class:`Contents` of each table of a lake; safe for several threads."""
 
-    def __init__(self, target: LocalTarget) -> None:
+    def __init__(self, target: Store) -> None:
         self._target = target
         self._kept: dict[str, _Kept] = {}
         self._locks: dict[str, threading.Lock] = {}
@@ -133,16 +135,16 @@ class Tables:
     def of(self, stream: str) -> Contents:
         """What a stream's table holds now. Raises :class:`LakeDamaged` if its log can't be read."""
         with self._locks.setdefault(stream, threading.Lock()):
-            root = self._target.table(stream)
+            store = self._target
             kept = self._kept.get(stream)
-            if kept is not None and kept.mark == _mark(root, kept.contents.version):
-                if not _entry(root, kept.contents.version + 1).exists():
+            if kept is not None and kept.mark == _mark(store, stream, kept.contents.version):
+                if _mark(store, stream, kept.contents.version + 1) is None:
                     return kept.contents
-                handle = _brought_up(kept.handle) or _opened(root, stream)
+                handle = _brought_up(kept.handle) or _opened(store, stream)
             else:  # new here, its entry cleaned up, or another table in its place
-                handle = _opened(root, stream)
-            contents = _contents(root, stream, handle)
-            mark = _mark(root, contents.version)
+                handle = _opened(store, stream)
+            contents = _contents(store, stream, handle)
+            mark = _mark(store, stream, contents.version)
             self._kept[stream] = _Kept(handle=handle, mark=mark, contents=contents)
             return contents
 
@@ -154,14 +156,14 @@ class Tables:
             return list(threads.map(self.of, streams))
 
 
-def _opened(root: Path, stream: str) -> DeltaTable:
+def _opened(store: Store, stream: str) -> DeltaTable:
     try:
-        return DeltaTable(root)
+        return DeltaTable(store.table_url(stream), storage_options=store.table_options)
     except (DeltaError, OSError) as error:
         raise LakeDamaged(
             f"The table '{stream}' can't be read: {error}.",
             hint="lifelog verify tells what is wrong with it.",
-            path=str(root),
+            path=store.table_url(stream),
         ) from None
 
 
@@ -174,23 +176,19 @@ def _brought_up(handle: DeltaTable) -> DeltaTable | None:
     return handle
 
 
-def _entry(root: Path, version: int) -> Path:
-    return root / "_delta_log" / f"{version:020d}.json"
-
-
-def _mark(root: Path, version: int) -> tuple[int, int, int] | None:
+def _mark(store: Store, stream: str, version: int) -> str | None:
     """What tells a log entry from another of the same version; None if it isn't there."""
     try:
-        entry = _entry(root, version).stat()
+        return store.stat(entry_key(stream, version)).tag
     except FileNotFoundError:
         return None
-    return entry.st_ino, entry.st_mtime_ns, entry.st_size
 
 
-def _contents(root: Path, stream: str, handle: DeltaTable) -> Contents:
+def _contents(store: Store, stream: str, handle: DeltaTable) -> Contents:
     own = pl.Schema(handle.schema())
     return Contents(
-        root=root,
+        store=store,
+        stream=stream,
         version=handle.version(),
         schema=pl.Schema({**polars_schema(stream), **own}),
         stored=frozenset(own),

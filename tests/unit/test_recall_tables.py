@@ -217,7 +217,7 @@ def test_files_without_statistics_are_read_whole(home: Home) -> None:
     )
     assert contents.files["ends"].to_list() == [True]
     blind = tables.Contents(
-        root=contents.root, version=0, schema=contents.schema, stored=contents.stored,
+        store=contents.store, stream=contents.stream, version=0, schema=contents.schema, stored=contents.stored,
         files=bare, plain=True,
     )  # fmt: skip
     assert blind.rows(*RANGE, reach("journal")).collect().height == 1

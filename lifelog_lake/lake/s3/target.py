@@ -140,7 +140,11 @@ class S3Target:
     def stat(self, key: str) -> Stat:
         """Its headers."""
         found = self._client.call("head_object", key)
-        return Stat(size_bytes=found["ContentLength"], modified_s=found["LastModified"].timestamp())
+        return Stat(
+            size_bytes=found["ContentLength"],
+            modified_s=found["LastModified"].timestamp(),
+            tag=f"{found['ETag']} {found['LastModified']}",
+        )
 
     def keys(self, prefix: str) -> Iterator[str]:
         """Page by page, in the order of the server."""
