@@ -9,7 +9,7 @@ from __future__ import annotations
 from deltalake import DeltaTable
 
 from lifelog_lake import fsio
-from lifelog_lake.lake.store import Log, Store, log_key, table_key
+from lifelog_lake.lake.store import Store, log_key, table_key
 
 #: Versions between two checkpoints.
 EVERY = 100
@@ -21,10 +21,10 @@ def newest(store: Store, stream: str) -> int:
     return max((int(name[:20]) for name in names if ".checkpoint" in name[20:31]), default=-1)
 
 
-def make(store: Store, stream: str, log: Log) -> int:
+def make(store: Store, stream: str) -> int:
     """Write a checkpoint of the newest version, durably; the version."""
     with fsio.operation("checkpoint", "make", store.place(table_key(stream))):
         handle = DeltaTable(store.table_url(stream), storage_options=store.table_options)
         handle.create_checkpoint()
-    log.keep_checkpoint(handle.version())
+    store.log(stream).keep_checkpoint(handle.version())
     return handle.version()

@@ -165,7 +165,7 @@ class StreamTable:
         if self._kept - self._checkpointed < checkpoint.EVERY:
             return
         try:
-            self._checkpointed = checkpoint.make(self.store, self.stream, self._log)
+            self._checkpointed = checkpoint.make(self.store, self.stream)
         except (DeltaError, OSError) as error:
             structlog.get_logger().warning(
                 "checkpoint_failed", stream=self.stream, error=type(error).__name__

@@ -18,7 +18,7 @@ from lifelog_lake.clock import US_PER_S, utc
 from lifelog_lake.errors import LakeDamaged, UsageError
 from lifelog_lake.events import Event, new_event
 from lifelog_lake.home import Home
-from lifelog_lake.lake import checkpoint
+from lifelog_lake.lake import checkpoint, parse_url
 from lifelog_lake.recall import tables
 from lifelog_lake.recall.lake import Lake, open_lake
 from lifelog_lake.recall.timeline import reach
@@ -40,8 +40,8 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     seen: list[str] = []
     scan = pl.scan_parquet
 
-    def noting(paths: list[Path], **options: object) -> pl.LazyFrame:
-        seen.extend(path.parent.name for path in paths)
+    def noting(paths: list[str], **options: object) -> pl.LazyFrame:
+        seen.extend(Path(path).parent.name for path in paths)
         return scan(paths, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(tables.pl, "scan_parquet", noting)
@@ -160,7 +160,7 @@ def test_compaction_vacuum_and_a_cleaned_log_are_followed(home: Home) -> None:
         table = DeltaTable(Path(lake.url) / "tables" / stream)
         table.optimize.compact()
         table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
-        checkpoint.make(Path(lake.url) / "tables" / stream)
+        checkpoint.make(parse_url(lake.url), stream)
         for entry in sorted((Path(lake.url) / "tables" / stream / "_delta_log").glob("*.json"))[
             :-1
         ]:
@@ -217,8 +217,8 @@ def test_files_without_statistics_are_read_whole(home: Home) -> None:
     )
     assert contents.files["ends"].to_list() == [True]
     blind = tables.Contents(
-        store=contents.store, stream=contents.stream, version=0, schema=contents.schema, stored=contents.stored,
-        files=bare, plain=True,
+        store=contents.store, stream=contents.stream, version=0, schema=contents.schema,
+        stored=contents.stored, files=bare, plain=True,
     )  # fmt: skip
     assert blind.rows(*RANGE, reach("journal")).collect().height == 1
     assert blind.rows(*RANGE, reach("window")).collect().is_empty()  # sliced: not looked for

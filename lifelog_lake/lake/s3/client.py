@@ -16,7 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    InvalidRegionError,
+    NoCredentialsError,
+    ParamValidationError,
+)
 from fsspec.asyn import sync
 from s3fs import S3FileSystem
 from tenacity import (
@@ -135,7 +141,7 @@ class Client:
         where = f"{self.address.server}, bucket {self.address.bucket}"
         answered = _answer(error)
         if answered is None:
-            if not isinstance(error, (HTTPClientError, aiohttp.ClientError, TimeoutError, OSError)):
+            if isinstance(error, _WRONG):
                 return LakeRefused(
                     f"A call to {where} can't be made: {type(error).__name__}.",
                     hint="Check [lake] endpoint, region and ca_bundle.",
@@ -165,6 +171,8 @@ class Client:
         return ContentRefused(f"{where} refuses {method} ({code}, {status}).", hint=_REFUSED)
 
 
+#: What is wrong before anything was sent.
+_WRONG = (ParamValidationError, InvalidRegionError, NoCredentialsError, ValueError)
 _WAITS = "It is tried again; the spool keeps everything until then."
 _REFUSED = "See the server's log for the reason."
 
