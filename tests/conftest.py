@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests import needs
+from tests.fixtures.s3 import s3_server, s3_url
+
+__all__ = ["s3_server", "s3_url"]  # one server for all modules of a test process
 
 pytest_plugins = ["tests.fixtures.chromium"]
 

@@ -52,8 +52,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """A source's past that is being brought in: how much of it, 0 to 1, and where it is."""
+    """Something long that goes on, such as a source's past that is brought in, or a big upload:
+    how much of it, 0 to 1, and where it is."""
 
+    label: str
     share: float
     doing: str
 
@@ -130,8 +132,12 @@ def make_board(
         rows=tuple(rows),
         findings=tuple(findings),
         histories=tuple(
-            History(share=float(told["share"]), doing=str(told["doing"]))
-            for child in children.values()
+            History(
+                label="Upload" if name == "ship" else "History",
+                share=float(told["share"]),
+                doing=str(told["doing"]),
+            )
+            for name, child in children.items()
             if running and (told := child.get("history"))
         ),
     )
@@ -221,13 +227,13 @@ def table_of(board: Board, now_us: int) -> Table:
 
 
 def bars_of(board: Board) -> Table | None:
-    """A bar for each past that is being brought in; None if there is none."""
+    """A bar for each long thing that goes on; None if there is none."""
     if not board.histories:
         return None
     table = Table.grid(padding=(0, 1))
     for history in board.histories:
         bar = ProgressBar(total=1.0, completed=history.share, width=30)
-        table.add_row("History", bar, f"{history.share:.0%}", Text(history.doing))
+        table.add_row(history.label, bar, f"{history.share:.0%}", Text(history.doing))
     return table
 
 

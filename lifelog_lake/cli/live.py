@@ -232,9 +232,10 @@ class Live:
             now["microphone"] = "The microphone is off."
         now["remarks"] = " ".join(board.remarks)
         for history in board.histories:  # a line each tenth
-            now["history"] = f"History is read: {int(history.share * 10) * 10} %"
-        if not board.histories and "history" in self._said:
-            now["history"] = "History is read: all of it"
+            now[history.label] = f"{history.label}: {int(history.share * 10) * 10} %"
+        for label in ("History", "Upload"):
+            if label in self._said and label not in now:
+                now[label] = f"{label}: all of it"
         for name, words in now.items():
             if words and self._said.get(name) != words:
                 self._print(words)

@@ -53,4 +53,5 @@ def ship(context: typer.Context, home: HomeOption = None) -> None:
 
 def _words(shipped: Shipped) -> str:
     rows, blobs = number(shipped.rows, "row"), number(shipped.blobs, "blob")
-    return f"{rows}, {blobs} ({size(shipped.blob_bytes)})"
+    words = f"{rows}, {blobs} ({size(shipped.blob_bytes)})"
+    return words if shipped.moving is None else f"{words}. {shipped.moving.words()}"

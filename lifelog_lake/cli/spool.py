@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from lifelog_lake.cli.options import HomeOption, JsonOption, Options, home_path
-from lifelog_lake.cli.output import out, say, say_json
+from lifelog_lake.cli.options import HomeOption, JsonOption, Options, extra, here, home_path
+from lifelog_lake.cli.output import number, out, say, say_json
 from lifelog_lake.errors import UsageError
 
 app = typer.Typer(help="Look into the durable queue of this device.", no_args_is_help=True)
@@ -52,6 +52,32 @@ def check_command(
     else:
         _show(where, report.streams, report.findings)
     if report.findings:
+        raise typer.Exit(1)
+
+
+@app.command("retry")
+def retry_command(
+    context: typer.Context, home: HomeOption = None, as_json: JsonOption = False
+) -> None:
+    """Offer the lake again what it refused: contents in quarantine. Exit code 1 if any stays.
+
+    \b
+    Example:
+      lifelog spool retry
+    """
+    with extra("Shipping into the lake", "device"):
+        from lifelog_lake.ship.child import ship_lock
+        from lifelog_lake.ship.retry import retry
+    opened = here(context, home)
+    with ship_lock(opened):
+        done = retry(opened)
+    if as_json:
+        say_json(dataclasses.asdict(done))
+    else:
+        say(f"Brought {number(len(done.brought), 'content')} from quarantine: {opened.lake_url}")
+        for name, reason in done.kept.items():
+            say(f"Kept: {name}: {reason}", style="yellow")
+    if done.kept:
         raise typer.Exit(1)
 
 

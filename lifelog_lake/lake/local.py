@@ -137,8 +137,9 @@ class LocalTarget:
         """Copy by offset, sync, rename, sync the directory."""
         return blobs.copy(source, self.blob(sha256), self.root, sha256, moved)
 
-    def give_up_uploads(self) -> int:
+    def give_up_uploads(self, age_s: float) -> int:
         """A copy leaves at most a file that the next one goes on with."""
+        del age_s
         return 0
 
     def prepare(self) -> None:

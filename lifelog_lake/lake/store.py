@@ -133,8 +133,8 @@ class Store(Protocol):
         store refuses this content for good.
         """
 
-    def give_up_uploads(self) -> int:
-        """Give up uploads that this home began and no longer needs; how many there were."""
+    def give_up_uploads(self, age_s: float) -> int:
+        """Give up uploads that this home began so long ago, none of them needed; how many."""
 
     def prepare(self) -> None:
         """Make ready for a new lake.

@@ -36,7 +36,9 @@ from lifelog_lake.spans import Span, spans
 #: Lifecycle kinds whose range of seqs need not be in the table.
 ACCOUNTED = frozenset({"present", "dropped", "quarantined", "lost", "renumbered", "done"})
 #: Those that mean something is gone for good; shown, but known.
-GONE = frozenset({"dropped", "quarantined", "lost", "blob-lost", "blob-quarantined"})
+GONE = frozenset(
+    {"dropped", "quarantined", "lost", "blob-lost", "blob-quarantined", "blob-refused"}
+)
 _HASHED_NAME = re.compile(r"([0-9a-f]{64})\.parquet")
 
 Key = tuple[str, str, str]  # device, stream, epoch

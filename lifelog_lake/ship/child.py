@@ -9,15 +9,23 @@ from __future__ import annotations
 import argparse
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from lifelog_lake.beats import Beat, Lifeline, State
+from tenacity import Retrying, retry_if_result, wait_random_exponential
+
+from lifelog_lake.beats import Beat, Lifeline
 from lifelog_lake.clock import SystemClock
-from lifelog_lake.errors import LifelogError
+from lifelog_lake.errors import LifelogError, Transient
 from lifelog_lake.home import Home, open_home
 from lifelog_lake.locks import FileLock
 from lifelog_lake.logs import setup_logging
-from lifelog_lake.ship.shipper import Shipper
+from lifelog_lake.ship.shipper import Shipped, Shipper
+
+#: Least and most seconds before a run that failed is tried again.
+AGAIN_S, LONGEST_S = 0.5, 300.0
+#: Content of more bytes than this is shown while it is on its way.
+SHOWN_BYTES = 8 * 2**20
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -35,28 +43,69 @@ def main(argv: list[str] | None = None) -> int:
     except LifelogError as error:
         line.beat(Beat(state="error", errors=1, reason=str(error)))
         return error.exit_code
-    errors = 0
     every_s = home.settings.ship.every_s
+    runs = Runs(home, shipper, line)
     wait_s = min(every_s, 2.0)  # the first frames should be in the lake soon after the start
     while line.wait(wait_s):
-        state, reason = _turn(home, shipper, line)
-        errors += state == "error"
-        line.beat(Beat(state=state, errors=errors, reason=reason, every_s=every_s))
+        runs.until_well()
         wait_s = every_s
-    _turn(home, shipper, line)
+    runs.once()
     return 0
 
 
-def _turn(home: Home, shipper: Shipper, line: Lifeline) -> tuple[State, str]:
-    """One run. What fails is said; the rows stay in the spool for the next."""
-    try:
-        with ship_lock(home):
-            shipped = shipper.run_once(lambda _: line.beat(Beat(state="running")))
-    except LifelogError as error:
-        return "error", str(error)
-    for stream, reason in shipped.errors.items():
-        return "error", f"{stream}: {reason}"
-    return "running", ""
+class Runs:
+    """Runs of the shipper, each with its beats. What fails is said; the rows stay in the spool."""
+
+    def __init__(self, home: Home, shipper: Shipper, line: Lifeline) -> None:
+        self._home = home
+        self._shipper = shipper
+        self._line = line
+        self._errors = 0
+
+    def until_well(self) -> None:
+        """Run; after what may pass by itself, again: for ever, with 0.5 s to 5 min between."""
+        Retrying(
+            retry=retry_if_result(lambda passing: passing),
+            wait=wait_random_exponential(multiplier=1, min=AGAIN_S, max=LONGEST_S),
+            sleep=self._sleep,
+            stop=lambda _: self._line.stopping,
+            retry_error_callback=lambda _: None,
+        )(self.once)
+
+    def _sleep(self, seconds: float) -> None:
+        self._line.wait(seconds)
+
+    def once(self) -> bool:
+        """Run once; whether it failed in a way that may pass by itself."""
+        failed: LifelogError | None = None
+        reason = ""
+        try:
+            with ship_lock(self._home):
+                shipped = self._shipper.run_once(self._beat)
+        except LifelogError as error:
+            failed, reason = error, str(error)
+        else:
+            for stream, failure in shipped.errors.items():
+                failed, reason = failure, f"{stream}: {failure}"
+                break
+        self._errors += failed is not None
+        self._line.beat(
+            Beat(
+                state="running" if failed is None else "error",
+                errors=self._errors,
+                reason=reason,
+                every_s=self._home.settings.ship.every_s,
+            )
+        )
+        return isinstance(failed, Transient)
+
+    def _beat(self, done: Shipped) -> None:
+        moving = done.moving
+        beat = Beat(state="running", errors=self._errors)
+        if moving is not None and moving.size_bytes > SHOWN_BYTES:
+            share = moving.done_bytes / moving.size_bytes
+            beat = replace(beat, share=share, doing=moving.words())
+        self._line.beat(beat)
 
 
 @contextlib.contextmanager

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
-from lifelog_lake.errors import LakeDamaged
+from lifelog_lake.clock import Clock
+from lifelog_lake.errors import ContentRefused, LakeDamaged
 from lifelog_lake.lake import blobs
 from lifelog_lake.lake.store import Store
+from lifelog_lake.ship import refusals
+from lifelog_lake.ship.meter import Meter, Moving
+from lifelog_lake.ship.refusals import Refusals
 from lifelog_lake.spool import Batch, Outlet, Record
 
 
@@ -21,39 +27,62 @@ class Brought:
     copied_bytes: int
 
 
-def bring_blobs(
-    target: Store, outlet: Outlet, batch: Batch, records: tuple[Record, ...]
-) -> Brought:
-    """Copy what the spool has; what only the lake has is looked at there.
+class Bringer:
+    """Brings the content of batches into a store; ``tell`` hears of each piece that moves."""
 
-    A row whose content can't be had keeps everything else, with the hash in
-    ``extra["_blob_missing"]``.
-    """
-    ready: list[Record] = []
-    missing: dict[int, str] = {}
-    copied = copied_bytes = 0
-    for record in records:
-        sha256 = record.fields.get("blob")
-        if sha256 is None:
-            ready.append(record)
-            continue
-        source = outlet.blob_path(batch, record)
-        try:
-            if source.exists():
-                if target.put_blob(source, sha256):
-                    copied += 1
-                    copied_bytes += record.fields["blob_bytes"]
-            elif not blobs.has(target, sha256, record.fields.get("blob_bytes")):
-                set_aside = outlet.has_quarantined_blob(batch, record)
-                missing[record.seq] = "blob-quarantined" if set_aside else "blob-lost"
-        except FileNotFoundError:  # another shipper acked it meanwhile, so it is in the lake
-            if not blobs.has(target, sha256, record.fields.get("blob_bytes")):
-                missing[record.seq] = "blob-lost"
-        except LakeDamaged:
-            outlet.quarantine_blob(batch, record)
-            missing[record.seq] = "blob-quarantined"
-        ready.append(_without_blob(record) if record.seq in missing else record)
-    return Brought(records=tuple(ready), missing=missing, copied=copied, copied_bytes=copied_bytes)
+    def __init__(
+        self, target: Store, refusals: Refusals, clock: Clock, tell: Callable[[Moving], None]
+    ) -> None:
+        self._target = target
+        self._refusals = refusals
+        self._clock = clock
+        self._tell = tell
+
+    def bring(self, outlet: Outlet, batch: Batch, records: tuple[Record, ...]) -> Brought:
+        """Copy what the spool has; what only the lake has is looked at there.
+
+        A row whose content can't be had keeps everything else, with the hash in
+        ``extra["_blob_missing"]``. Raises :class:`ContentRefused` as long as what the lake refuses
+        is tried again.
+        """
+        ready: list[Record] = []
+        missing: dict[int, str] = {}
+        copied = copied_bytes = 0
+        for record in records:
+            sha256 = record.fields.get("blob")
+            if sha256 is None:
+                ready.append(record)
+                continue
+            size_bytes = record.fields.get("blob_bytes")
+            source = outlet.blob_path(batch, record)
+            try:
+                if source.exists():
+                    if self._put(source, sha256):
+                        copied += 1
+                        copied_bytes += record.fields["blob_bytes"]
+                elif not blobs.has(self._target, sha256, size_bytes):
+                    set_aside = outlet.has_quarantined_blob(batch, record)
+                    missing[record.seq] = "blob-quarantined" if set_aside else "blob-lost"
+            except FileNotFoundError:  # another shipper acked it meanwhile, so it is in the lake
+                if not blobs.has(self._target, sha256, size_bytes):
+                    missing[record.seq] = "blob-lost"
+            except LakeDamaged:
+                outlet.quarantine_blob(batch, record)
+                missing[record.seq] = "blob-quarantined"
+            except ContentRefused:
+                if self._refusals.count(sha256) < refusals.MOST:
+                    raise
+                outlet.quarantine_blob(batch, record)
+                self._refusals.forget(sha256)
+                missing[record.seq] = "blob-refused"
+            ready.append(_without_blob(record) if record.seq in missing else record)
+        return Brought(
+            records=tuple(ready), missing=missing, copied=copied, copied_bytes=copied_bytes
+        )
+
+    def _put(self, source: Path, sha256: str) -> bool:
+        meter = Meter(self._clock, self._tell)
+        return self._target.put_blob(source, sha256, meter.moved)
 
 
 def _without_blob(record: Record) -> Record:

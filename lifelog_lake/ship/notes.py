@@ -21,6 +21,9 @@ REASONS = {
     "quarantined": "The spool's bytes were damaged; they are kept in its quarantine.",
     "lost": "The spool gave these seqs but no longer has the rows.",
     "blob-lost": "The content of these rows is neither in the spool nor in the lake.",
+    "blob-brought": "The content of these rows was in quarantine and is in the lake now.",
+    "blob-refused": "The lake refused the content of these rows five times; it is in quarantine: "
+    "lifelog spool retry offers it again.",
     "blob-quarantined": "The content of these rows was damaged in the spool; it is in quarantine.",
 }
 
@@ -81,7 +84,7 @@ class Notes:
             span = (
                 "" if data.get("first_seq") is None else f" {data['first_seq']}-{data['last_seq']}"
             )
-            if data["kind"] not in {"present", "renumbered"}:
+            if data["kind"] not in {"present", "renumbered", "blob-brought"}:
                 self._findings.append(f"{data['stream']}{span}: {data['kind']}. {data['reason']}")
             structlog.get_logger().warning(
                 "finding",

@@ -31,25 +31,31 @@ from lifelog_lake.lake.schema import to_table
 from lifelog_lake.lake.store import Store
 from lifelog_lake.lake.table import Snapshot, StreamTable
 from lifelog_lake.lake.target import parse_url
-from lifelog_lake.ship.content import bring_blobs
+from lifelog_lake.ship.content import Bringer
 from lifelog_lake.ship.guard import Guard
+from lifelog_lake.ship.meter import Moving
 from lifelog_lake.ship.notes import Notes
 from lifelog_lake.ship.present import leave_out_present
+from lifelog_lake.ship.refusals import Refusals
 from lifelog_lake.spool import Batch, Spool, StreamState
 
 MOST_CONFLICTS = 50
+#: Another process of this home may have begun a younger one.
+OLD_UPLOAD_S = 86_400.0
 Progress = Callable[["Shipped"], None]
 
 
 @dataclass(slots=True, kw_only=True)
 class Shipped:
-    """What one run did. ``errors`` are streams that couldn't be shipped, with their reason."""
+    """What one run did. ``moving`` is content on its way, while it is. ``errors`` are streams that
+    couldn't be shipped, with their reason."""
 
     rows: int = 0
     left_out: int = 0
     blobs: int = 0
     blob_bytes: int = 0
     commits: int = 0
+    moving: Moving | None = None
     findings: list[str] = field(default_factory=list)
     errors: dict[str, LifelogError] = field(default_factory=dict)
 
@@ -69,6 +75,7 @@ class Shipper:
         self._mark = ""
         self._notes = Notes(spool, clock)
         self._guard = Guard(spool, self._notes)
+        self._refusals = Refusals(home.run)
 
     @classmethod
     def of(cls, home: Home, clock: Clock | None = None) -> Shipper:
@@ -103,11 +110,16 @@ class Shipper:
             try:
                 with translated(stream):
                     self._ship(stream, identity.mark, done, progress)
+            except LakeUnreachable as error:  # the other streams would only wait for it too
+                done.errors[stream] = error
+                break
             except LifelogError as error:
                 done.errors[stream] = error
             else:
                 done.errors.pop(stream, None)  # what is shipped twice failed at first only
         done.findings += self._notes.take_findings()
+        if not done.errors:  # nothing waits, so no upload is needed but one begun meanwhile
+            self._target.give_up_uploads(OLD_UPLOAD_S)
         try:
             self._spool.prune_acked()
         except OSError as error:  # what is kept too long is pruned by the next run
@@ -140,7 +152,7 @@ class Shipper:
             if not self._guard.may_commit(stream, outlet, state, batch, snapshot, generation):
                 continue
             try:
-                self._commit(stream, state, batch, snapshot, done, generation)
+                self._commit(stream, state, batch, snapshot, done, generation, progress)
             except CommitConflict as conflict:
                 conflicts += 1
                 if conflicts >= MOST_CONFLICTS:
@@ -171,13 +183,21 @@ class Shipper:
         snapshot: Snapshot,
         done: Shipped,
         generation: str,
+        progress: Progress | None,
     ) -> None:
+        def tell(moving: Moving) -> None:
+            done.moving = moving
+            if progress is not None:
+                progress(done)
+
         outlet = self._spool.outlet(stream)
         outlet.quarantine_damage(batch)
         rows = leave_out_present(
             batch, state.check_ids_to, snapshot, at_any_time=stream == "lifecycle"
         )
-        brought = bring_blobs(self._target, outlet, batch, rows.keep)
+        bringer = Bringer(self._target, self._refusals, self._clock, tell)
+        brought = bringer.bring(outlet, batch, rows.keep)
+        done.moving = None
         self._notes.gaps(stream, batch)
         self._notes.present(stream, batch.epoch, rows.left_out)
         self._notes.blobs(stream, batch.epoch, brought.missing)
@@ -212,6 +232,12 @@ def translated(stream: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno is None:  # Delta's engine, at a server
+            raise LakeUnreachable(
+                f"The table '{stream}' can't be reached: {first_line(error)}",
+                hint="It is tried again; lifelog doctor looks closer. The rows are kept.",
+                stream=stream,
+            ) from error
         raise Transient(
             f"Shipping '{stream}' failed: {error.strerror or error} ({error.filename}).",
             hint="Check the disks of spool and lake; the rows are kept and tried again.",

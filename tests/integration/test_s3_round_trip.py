@@ -10,13 +10,13 @@ from deltalake import DeltaTable
 from lifelog_lake.lake import parse_url
 from lifelog_lake.recall.lake import open_lake
 from lifelog_lake.spool import Spool
-from tests.fixtures.s3 import S3Server, listed, s3_server, s3_url  # noqa: F401
+from tests.fixtures.s3 import S3Server, listed
 from tests.helpers import frame, ids, make_home, pulse, ship, verified, window
 
 DAY = (datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 1, 3, tzinfo=UTC))
 
 
-def test_what_goes_in_comes_out(tmp_path: Path, s3_server: S3Server, s3_url: str) -> None:  # noqa: F811
+def test_what_goes_in_comes_out(tmp_path: Path, s3_server: S3Server, s3_url: str) -> None:
     home = make_home(tmp_path / "home", lake=s3_url)
     spool = Spool.of(home)
     spool.append([window(n) for n in range(5)])

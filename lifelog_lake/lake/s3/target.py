@@ -222,9 +222,12 @@ class S3Target:
                 self._put(key, content)  # what is there isn't what its name says
         return True
 
-    def give_up_uploads(self) -> int:
-        """Abort what this home began: nothing here waits for it any more."""
-        return upload.give_up(self._client, self._memory)
+    def give_up_uploads(self, age_s: float) -> int:
+        """Abort them, so that the server needn't keep their parts."""
+        old = list(self._memory.old(age_s))
+        for sha256, begun in old:
+            upload.give_up(self._client, self._memory, sha256, begun)
+        return len(old)
 
     def prepare(self) -> None:
         """Nothing else may lie below the prefix, and the server must be fit."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -56,11 +57,11 @@ class Memory:
         """The upload of this content into this lake, if one was begun."""
         return self._read(self._directory / f"{sha256}.json")
 
-    def all(self) -> Iterator[tuple[str, Begun]]:
-        """Every upload into this lake that was begun, by its content's hash."""
+    def old(self, age_s: float) -> Iterator[tuple[str, Begun]]:
+        """Uploads into this lake that were begun so long ago, by their content's hash."""
         for path in sorted(self._directory.glob("*.json")):
             begun = self._read(path)
-            if begun is not None:
+            if begun is not None and time.time() - path.stat().st_mtime >= age_s:
                 yield path.stem, begun
 
     def remember(self, sha256: str, begun: Begun) -> None:
@@ -98,18 +99,14 @@ def part_bytes(size_bytes: int) -> int:
     return max(PART_BYTES, -(-least // MIB) * MIB)
 
 
-def give_up(client: Client, memory: Memory) -> int:
-    """Abort every upload that is remembered; how many."""
-    number = 0
-    for sha256, begun in memory.all():
-        try:
-            with fsio.operation("blob.copy", "abort", Path(begun.key)):
-                client.call("abort_multipart_upload", begun.key, UploadId=begun.upload_id)
-        except FileNotFoundError:
-            pass
-        memory.forget(sha256)
-        number += 1
-    return number
+def give_up(client: Client, memory: Memory, sha256: str, begun: Begun) -> None:
+    """Abort an upload and forget it."""
+    try:
+        with fsio.operation("blob.copy", "abort", Path(begun.key)):
+            client.call("abort_multipart_upload", begun.key, UploadId=begun.upload_id)
+    except FileNotFoundError:
+        pass
+    memory.forget(sha256)
 
 
 @dataclass(slots=True)
@@ -217,7 +214,7 @@ class Upload:
                     future.cancel()
                 raise
         if whole.hexdigest() != self.sha256:
-            give_up(self.client, self.memory)
+            give_up(self.client, self.memory, self.sha256, begun)
             raise not_what_it_was(self.sha256, self.source)
         return digests, etags
 
