@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from lifelog_lake.errors import ContentRefused, LakeDenied
@@ -18,40 +19,46 @@ from lifelog_lake.lake.store import CONTROL, Property
 NEEDED = frozenset({"conditional put", "read after write", "list", "parts"})
 
 
-def probe(client: Client, device: str) -> list[Property]:
-    """Try everything; raises :class:`~lifelog_lake.errors.LakeUnreachable` if it doesn't answer."""
+def probe(client: Client, device: str, *, denials: bool) -> list[Property]:
+    """Try everything. A denied call is a lacking property, or without ``denials`` raised: it may
+    be granted any time. Raises :class:`~lifelog_lake.errors.LakeUnreachable` for no answer."""
     key = f"{CONTROL}/probe/{device}"
+    tolerated = (ContentRefused, LakeDenied) if denials else (ContentRefused,)
+
+    def tried(name: str, promise: str, attempt: Callable[[Client, str], str | None]) -> Property:
+        try:
+            lack = attempt(client, key)
+        except tolerated as error:
+            lack = error.message.rstrip(".")
+        return Property(name=name, ok=lack is None, detail=lack or promise)
+
     return [
-        _conditional(client, key),
-        _read_back(client, key),
-        _list(client, key),
-        _parts(client, f"{key}.parts"),
+        tried("conditional put", "exactly one of two conditional puts of a key wins", _conditional),
+        tried("read after write", "a written object is read back whole", _read_back),
+        tried("list", "a written object is in the list at once", _list),
+        tried("parts", "the parts of an upload can be listed, so it goes on after a break", _parts),
         _delete(client, key),
     ]
 
 
-def _conditional(client: Client, key: str) -> Property:
+def _conditional(client: Client, key: str) -> str | None:
     """Exactly one of two conditional puts of one key wins; none if there is an object already."""
-    name, promise = "conditional put", "exactly one of two conditional puts of a key wins"
-    try:
-        before = _content(client, key)
-        mine = [secrets.token_bytes(16) for _ in range(2)]
-        with ThreadPoolExecutor(2) as threads:
-            won = list(threads.map(lambda content: put_new(client, key, content), mine))
-        after = _content(client, key)
-    except (ContentRefused, LakeDenied) as error:
-        return Property(name=name, ok=False, detail=error.message)
+    before = _content(client, key)
+    mine = [secrets.token_bytes(16) for _ in range(2)]
+    with ThreadPoolExecutor(2) as threads:
+        won = list(threads.map(lambda content: put_new(client, key, content), mine))
+    after = _content(client, key)
     if sum(won) > 1:
-        return Property(name=name, ok=False, detail="both of two conditional puts of a key won")
-    if before is not None and (sum(won) or after != before):
-        return Property(name=name, ok=False, detail="a conditional put replaced an object")
+        return "both of two conditional puts of a key won"
+    if before is not None and (any(won) or after != before):
+        return "a conditional put replaced an object"
     if before is None and after in mine and not won[mine.index(after)]:
-        return Property(name=name, ok=False, detail="a put that was refused took effect")
+        return "a put that was refused took effect"
     if before is None and not any(won) and after is None:
-        return Property(name=name, ok=False, detail="both of two conditional puts were refused")
+        return "both of two conditional puts were refused"
     if any(won) and after != mine[won.index(True)]:
-        return Property(name=name, ok=False, detail="a put that won isn't there")
-    return Property(name=name, ok=True, detail=promise)
+        return "a put that won isn't there"
+    return None
 
 
 def put_new(client: Client, key: str, content: bytes) -> bool:
@@ -71,31 +78,21 @@ def _content(client: Client, key: str) -> bytes | None:
     return found
 
 
-def _read_back(client: Client, key: str) -> Property:
-    name, promise = "read after write", "a written object is read back whole"
-    try:
-        content = secrets.token_bytes(16)
-        client.call("put_object", f"{key}.read", Body=content)
-        same = _content(client, f"{key}.read") == content
-    except (ContentRefused, LakeDenied) as error:
-        return Property(name=name, ok=False, detail=error.message)
-    return Property(name=name, ok=same, detail=promise if same else "another content came back")
+def _read_back(client: Client, key: str) -> str | None:
+    content = secrets.token_bytes(16)
+    client.call("put_object", f"{key}.read", Body=content)
+    return None if _content(client, f"{key}.read") == content else "another content came back"
 
 
-def _list(client: Client, key: str) -> Property:
-    name, promise = "list", "a written object is in the list at once"
-    try:
-        prefix = client.address.key(f"{key}.read")
-        listed = client.call("list_objects_v2", Prefix=prefix).get("Contents", [])
-    except (ContentRefused, LakeDenied) as error:
-        return Property(name=name, ok=False, detail=error.message)
-    there = any(item["Key"] == prefix for item in listed)
-    return Property(name=name, ok=there, detail=promise if there else "it wasn't listed")
+def _list(client: Client, key: str) -> str | None:
+    wanted = client.address.key(f"{key}.read")
+    listed = client.call("list_objects_v2", Prefix=wanted).get("Contents", [])
+    return None if any(item["Key"] == wanted for item in listed) else "it wasn't listed"
 
 
-def _parts(client: Client, key: str) -> Property:
+def _parts(client: Client, key: str) -> str | None:
     """An upload's parts are listed, so that an interrupted one can go on."""
-    name, promise = "parts", "the parts of an upload can be listed, so it goes on after a break"
+    key = f"{key}.parts"
     try:
         upload_id = client.call("create_multipart_upload", key)["UploadId"]
         try:
@@ -106,12 +103,10 @@ def _parts(client: Client, key: str) -> Property:
         finally:
             with contextlib.suppress(FileNotFoundError, LakeDenied):
                 client.call("abort_multipart_upload", key, UploadId=upload_id)
-    except (ContentRefused, LakeDenied) as error:
-        return Property(name=name, ok=False, detail=error.message)
     except FileNotFoundError:
-        return Property(name=name, ok=False, detail="an upload that was begun isn't known")
-    there = any((p["PartNumber"], p["ETag"]) == (1, part["ETag"]) for p in listed)
-    return Property(name=name, ok=there, detail=promise if there else "a part wasn't listed")
+        return "an upload that was begun isn't known"
+    there = any((item["PartNumber"], item["ETag"]) == (1, part["ETag"]) for item in listed)
+    return None if there else "a part wasn't listed"
 
 
 def _delete(client: Client, key: str) -> Property:

@@ -243,7 +243,8 @@ class S3Target:
 
     def check_in(self) -> None:
         """Probe; whoever can't keep several writers apart is refused, with the property's name."""
-        lacking = [item for item in self.probe() if item.name in probe.NEEDED and not item.ok]
+        found = probe.probe(self._client, self._device, denials=False)
+        lacking = [item for item in found if item.name in probe.NEEDED and not item.ok]
         if lacking:
             raise LakeRefused(
                 f"{self._address.server} isn't fit for several writers of a lake: "
@@ -254,4 +255,4 @@ class S3Target:
 
     def probe(self) -> list[Property]:
         """Try it on the server."""
-        return probe.probe(self._client, self._device)
+        return probe.probe(self._client, self._device, denials=True)
