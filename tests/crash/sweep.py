@@ -1,4 +1,7 @@
-"""Kills a device at one fault point after the other: ``python -m tests.crash.sweep PATH DIR``.
+"""Kills a device at one fault point after the other.
+
+``python -m tests.crash.sweep PATH DIR [s3://bucket/prefix [MOST]]``: with an address the lake is
+there, and with a number at most so many points are tried, spread over all of them.
 
 A process of its own, because it forks: everything is imported here and nothing used, so that each
 run starts in milliseconds with no thread of Delta's runtime in it. Prints one JSON line a kill.
@@ -20,10 +23,9 @@ from typing import TypeVar
 
 import orjson
 import structlog
-from deltalake import DeltaTable
 
 from lifelog_lake import fsio
-from lifelog_lake.lake import parse_url
+from lifelog_lake.lake import s3
 from tests.crash import workload
 
 T = TypeVar("T")
@@ -95,12 +97,12 @@ def chosen(names: list[str], path: str) -> list[Point]:
     return points
 
 
-def sweep(path: str, directory: Path) -> None:
+def sweep(path: str, directory: Path, lake: str | None = None, most: int = 0) -> None:
     """Kill at each chosen point, restart, and print what is wrong."""
     base = directory / "base"
 
     def prepare() -> None:
-        home = workload.make_home(base)
+        home = workload.make_home(base, lake and f"{lake}/base")
         workload.produce(home, base / "ledger", 2)
         workload.ship(home)
         workload.produce(home, base / "ledger", 1)
@@ -109,7 +111,8 @@ def sweep(path: str, directory: Path) -> None:
     run(prepare)
     names = record(base, directory)
     print(orjson.dumps({"points": Counter(names)}).decode(), flush=True)
-    for point in chosen(names, path):
+    points = chosen(names, path)
+    for point in points[:: -(-len(points) // most) if most else 1]:
         started = time.monotonic()
         found, code = one(path, base, directory, point)
         print(
@@ -127,13 +130,27 @@ def sweep(path: str, directory: Path) -> None:
 
 
 def place(base: Path, directory: Path) -> Path:
-    """A fresh copy of the base whose settings name its own lake."""
+    """A fresh copy of the base, lake and all, whose settings name its own lake."""
     root = directory / "run"
     shutil.rmtree(root, ignore_errors=True)
     shutil.copytree(base, root)
     config = next(root.glob("**/config.toml"))
-    config.write_text(config.read_text().replace(str(base), str(root)))
+    before = config.read_text()
+    if "s3://" in before:
+        number = time.monotonic_ns()
+        config.write_text(before.replace("/base", f"/{number}"))
+        run(lambda: copy_objects(base, root))
+    else:
+        config.write_text(before.replace(str(base), str(root)))
     return root
+
+
+def copy_objects(base: Path, root: Path) -> None:
+    """A copy of a lake in a bucket."""
+    source, target = workload.store_of(base), workload.store_of(root)
+    for part in ("tables", "blobs", "lake.json"):
+        for key in [part] if "." in part else source.keys(part):
+            target.write(key, source.read(key), at="copy")
 
 
 def record(base: Path, directory: Path) -> list[str]:
@@ -189,9 +206,9 @@ def one(path: str, base: Path, directory: Path, point: Point) -> tuple[list[str]
 
 def roll_lake_back(root: Path) -> None:
     """Restore each table to an earlier version, as another program might."""
-    target = parse_url(str(root / "lake"))
-    for stream in target.streams():
-        table = DeltaTable(target.table(stream))
+    store = workload.store_of(root)
+    for stream in store.streams():
+        table = workload.table_of(store, stream)
         if table.version() >= 1:
             table.restore(max(table.version() - 2, 0))
 
@@ -210,4 +227,6 @@ def out_of_process(directory: Path, action: Callable[[], T]) -> T:
 
 if __name__ == "__main__":
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    sweep(sys.argv[1], Path(sys.argv[2]))
+    assert s3  # imported before the first fork, and not used
+    lake, most = [*sys.argv[3:], None, None][:2]
+    sweep(sys.argv[1], Path(sys.argv[2]), lake, int(most or 0))

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -22,11 +23,7 @@ pytestmark = [
 
 @pytest.mark.parametrize("path", ["plain", "home-rolled-back", "two-shippers", "lake-rolled-back"])
 def test_a_kill_at_any_point_loses_and_doubles_nothing(path: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.crash.sweep", path, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-4000:]
-    points, *kills = [orjson.loads(line) for line in done.stdout.splitlines()]
-
+    points, kills, said = swept(path, str(tmp_path))
     for stage in STAGES:
         names = [name for name in points["points"] if name.startswith(f"{stage}.")]
         assert len(names) >= LEAST_IN_A_STAGE, f"{stage} has only the fault points {names}"
@@ -35,5 +32,32 @@ def test_a_kill_at_any_point_loses_and_doubles_nothing(path: str, tmp_path: Path
         # The other shipper may leave too little to ship, and a last time may come once less.
         if path != "two-shippers" and kill["number"] == 0:
             assert kill["exit"] == -signal.SIGKILL, f"{kill['point']} was never reached"
-        assert kill["problems"] == [], f"killed at {kill['point']}:\n{done.stderr[-4000:]}"
+        assert kill["problems"] == [], f"killed at {kill['point']}:\n{said}"
+    assert sum(kill["exit"] == -signal.SIGKILL for kill in kills) > len(kills) / 2
+
+
+def swept(*words: str) -> tuple[dict[str, Any], list[dict[str, Any]], str]:
+    """Run a sweep: its points, its kills, and the end of what it said."""
+    command = [sys.executable, "-m", "tests.crash.sweep", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-4000:]
+    points, *kills = [orjson.loads(line) for line in done.stdout.splitlines()]
+    return points, kills, done.stderr[-4000:]
+
+
+PATHS = ["plain", "home-rolled-back", "two-shippers", "lake-rolled-back"]
+
+
+@pytest.mark.parametrize(
+    ("path", "most"),
+    [("plain", 12), *(pytest.param(path, 0, marks=pytest.mark.soak) for path in PATHS)],
+)
+def test_the_same_with_the_lake_on_s3(path: str, most: int, tmp_path: Path, s3_url: str) -> None:
+    points, kills, said = swept(path, str(tmp_path), s3_url, str(most))
+    stages = {name.partition(".")[0] for name in points["points"]}
+    assert {"append", "seal", "blob", "data", "commit", "readback", "ack"} <= stages
+    for name in ("blob.copy.put", "data.put", "commit.delta", "readback.open"):
+        assert {name, f"{name}.done"} <= set(points["points"])
+    for kill in kills:
+        assert kill["problems"] == [], f"killed at {kill['point']}:\n{said}"
     assert sum(kill["exit"] == -signal.SIGKILL for kill in kills) > len(kills) / 2

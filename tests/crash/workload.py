@@ -18,6 +18,7 @@ from lifelog_lake.clock import SystemClock
 from lifelog_lake.events import BlobSource, Event, new_event
 from lifelog_lake.home import Home, open_home
 from lifelog_lake.lake import checkpoint, init_lake, parse_url
+from lifelog_lake.lake.store import Store
 from lifelog_lake.lake.verify import verify
 from lifelog_lake.ship import Shipper
 from lifelog_lake.spool import Spool
@@ -34,11 +35,11 @@ checkpoint.EVERY = 4
 STREAMS = ("window", "screen", "journal")
 
 
-def make_home(root: Path) -> Home:
-    """A home with small segments and small batches, and its lake beside it."""
+def make_home(root: Path, lake: str | None = None) -> Home:
+    """A home with small segments and small batches, and its lake beside it or where it is said."""
     home_dir = root / "home"
     home_dir.mkdir(parents=True)
-    (home_dir / "config.toml").write_text(f'[lake]\nurl = "{root / "lake"}"\n{CONFIG}')
+    (home_dir / "config.toml").write_text(f'[lake]\nurl = "{lake or root / "lake"}"\n{CONFIG}')
     home = open_home(home_dir)
     init_lake(home)
     return home
@@ -114,11 +115,22 @@ def acknowledged(ledger: Path) -> list[tuple[str, str]]:
 
 def lake_ids(root: Path) -> dict[str, list[str]]:
     """The ids in each table, read with a plain Delta reader."""
-    target = parse_url(str(root / "lake"))
+    store = store_of(root)
     return {
-        stream: DeltaTable(target.table(stream)).to_pyarrow_table(columns=["id"])["id"].to_pylist()
-        for stream in target.streams()
+        stream: table_of(store, stream).to_pyarrow_table(columns=["id"])["id"].to_pylist()
+        for stream in store.streams()
     }
+
+
+def store_of(root: Path) -> Store:
+    """The store of the home's lake."""
+    home = open_made(root)
+    return parse_url(home.lake_url, home)
+
+
+def table_of(store: Store, stream: str) -> DeltaTable:
+    """A table, opened as a plain Delta reader does."""
+    return DeltaTable(store.table_url(stream), storage_options=store.table_options)
 
 
 def problems(root: Path, ledger: Path, *, required: list[tuple[str, str]]) -> list[str]:
@@ -140,7 +152,7 @@ def problems(root: Path, ledger: Path, *, required: list[tuple[str, str]]) -> li
     leftover = [path.name for path in (home.spool).glob("*/*/blobs/*")]
     if leftover:
         found.append(f"{len(leftover)} blobs are still in the spool")
-    report = verify(home.lake_url, read_data=True)
+    report = verify(parse_url(home.lake_url, home), read_data=True)
     found += [f"verify: {item.kind} {item.where} {item.message}" for item in report.findings]
     found += [f"verify recorded: {item}" for item in report.recorded]
     if not frames_have_blobs(root):
@@ -150,5 +162,5 @@ def problems(root: Path, ledger: Path, *, required: list[tuple[str, str]]) -> li
 
 def frames_have_blobs(root: Path) -> bool:
     """Every frame names content (verify proves that it hashes right)."""
-    table = DeltaTable(parse_url(str(root / "lake")).table("screen"))
+    table = table_of(store_of(root), "screen")
     return table.to_pyarrow_dataset().count_rows(filter=ds.field("blob").is_null()) == 0

@@ -84,8 +84,7 @@ def test_two_shippers_of_one_device_ship_each_row_once(tmp_path: Path, s3_url: s
     home = make_home(tmp_path / "home", lake=s3_url, ship={"batch_rows": 4})
     for _ in range(4):
         produce(home, tmp_path / "ledger", *some(3))
-    code = WORK.replace("home = make_home(root / \"home\", lake=url)",
-                        "home = make_home(root / \"home\", lake=url, ship={'batch_rows': 4})")  # fmt: skip
+    code = WORK.replace("lake=url)", "lake=url, ship={'batch_rows': 4})")
     started = [python(code, str(tmp_path), s3_url, "2") for _ in range(2)]
     assert [process.wait(120) for process in started] == [0, 0]
     assert_whole(home, ledger=tmp_path / "ledger")
