@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import orjson
 import pytest
 
 from lifelog_lake.errors import LakeDenied, LakeRefused, LakeUnreachable
@@ -18,7 +19,7 @@ from lifelog_lake.lake.verify import verify
 from lifelog_lake.ship import Shipper
 from tests.fixtures.oracle import assert_whole, produce, ship_until_well, some
 from tests.fixtures.proxy import Fault, Proxy
-from tests.fixtures.s3 import BUCKET, DEVICE, HUB, S3Server
+from tests.fixtures.s3 import BUCKET, DEVICE, DEVICE_POLICY, HUB, S3Server
 from tests.helpers import make_home, ship, window
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -145,6 +146,20 @@ def test_the_policies_are_enough(
     ship(home)
     assert_whole(home, ledger=tmp_path / "ledger")
     assert all(item.ok for item in parse_url(s3_url, home).probe())
+
+
+def test_a_devices_policy_has_no_delete_and_the_hubs_has() -> None:
+    hub = DEVICE_POLICY.with_name("s3-policy-hub.json")
+    granted = {
+        path: {
+            action
+            for statement in orjson.loads(path.read_bytes())["Statement"]
+            for action in statement["Action"]
+        }
+        for path in (DEVICE_POLICY, hub)
+    }
+    assert not [action for action in granted[DEVICE_POLICY] if "Delete" in action or "*" in action]
+    assert granted[hub] > granted[DEVICE_POLICY]
 
 
 def test_a_device_can_not_write_what_isnt_its_own(
