@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,9 +23,11 @@ from tests.fixtures.oracle import assert_whole, produce, ship_until_well, some
 from tests.fixtures.proxy import Fault, Proxy
 from tests.fixtures.s3 import DEVICE, HUB, S3Server
 from tests.helpers import make_home
+from tests.needs import require_program
 
 __all__ = ["a_command", "a_home"]
 URL = "s3://lake/x"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def write_keys(home: Path, keys: tuple[str, str], mode: int = 0o600) -> None:
@@ -170,6 +176,59 @@ def test_no_key_is_ever_shown(
     for text in texts:
         assert HUB[1] not in text
         assert "wr0ng-s3cret" not in text
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> tuple[Path, ssl.SSLContext]:
+    """A certificate for this machine by an authority that nobody knows, and its server's context."""
+    openssl = require_program("openssl", package="openssl")
+    bundle, key, leaf, leaf_key = (tmp_path / f"{name}.pem" for name in ("ca", "ck", "leaf", "lk"))
+    new = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+           "-days", "2"]  # fmt: skip
+    for words in (
+        ["-keyout", key, "-out", bundle, "-subj", "/CN=nobody knows"],
+        ["-keyout", leaf_key, "-out", leaf, "-subj", "/CN=here", "-CA", bundle, "-CAkey", key,
+         "-addext", "basicConstraints=CA:FALSE", "-addext", "subjectAltName=IP:127.0.0.1"],
+    ):  # fmt: skip
+        subprocess.run([openssl, *new, *words], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(leaf, leaf_key)
+    return bundle, context
+
+
+#: In a process of its own: what Delta's engine and polars trust is asked once a process.
+TLS = """
+import sys
+from pathlib import Path
+from lifelog_lake.ship import Shipper
+from tests.fixtures.oracle import assert_whole, produce, ship_until_well, some
+from tests.helpers import make_home
+from tests.needs import require_program
+root, url = Path(sys.argv[1]), sys.argv[2]
+home = make_home(root / "home", lake=url)
+produce(home, root / "ledger", *some(1))
+ship_until_well(Shipper.of(home), tries=1)
+assert_whole(home, ledger=root / "ledger")
+"""
+
+
+def test_a_certificate_of_ones_own_is_trusted_by_all_parts_or_none(
+    tmp_path: Path, s3_server: S3Server, s3_url: str, authority: tuple[Path, ssl.SSLContext]
+) -> None:
+    certificate, context = authority
+    with Proxy(s3_server.port, tls=context) as proxy:
+        said = []
+        for name, more in (("trusted", {"AWS_CA_BUNDLE": str(certificate)}), ("unknown", {})):
+            (tmp_path / name).mkdir()
+            done = subprocess.run(
+                [sys.executable, "-c", TLS, str(tmp_path / name), s3_url],
+                cwd=ROOT, capture_output=True, text=True, check=False,
+                env={**os.environ, "AWS_ENDPOINT_URL": proxy.endpoint, **more},
+            )  # fmt: skip
+            said.append(done)
+    assert said[0].returncode == 0, said[0].stderr
+    assert said[1].returncode != 0
+    assert "certificate isn't trusted; set [lake] ca_bundle" in said[1].stderr
 
 
 def test_a_wrong_setting_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

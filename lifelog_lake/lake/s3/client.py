@@ -19,6 +19,7 @@ import aiohttp
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    InvalidConfigError,
     InvalidRegionError,
     NoCredentialsError,
     ParamValidationError,
@@ -172,7 +173,13 @@ class Client:
 
 
 #: What is wrong before anything was sent.
-_WRONG = (ParamValidationError, InvalidRegionError, NoCredentialsError, ValueError)
+_WRONG = (
+    ParamValidationError,
+    InvalidConfigError,
+    InvalidRegionError,
+    NoCredentialsError,
+    ValueError,
+)
 _WAITS = "It is tried again; the spool keeps everything until then."
 _REFUSED = "See the server's log for the reason."
 
