@@ -85,6 +85,10 @@ class Store(Protocol):
     def disk(self) -> Path | None:
         """A directory on the disk that the lake fills; None if that is somebody else's."""
 
+    @property
+    def checkpoint_every(self) -> int:
+        """Most versions between two checkpoints: what opening a table costs here."""
+
     def describe(self) -> str:
         """What kind of place it is, in a few words."""
 

@@ -162,7 +162,7 @@ class StreamTable:
 
         A failure is logged and tried again after the next commit: nothing depends on it.
         """
-        if self._kept - self._checkpointed < checkpoint.EVERY:
+        if self._kept - self._checkpointed < min(checkpoint.EVERY, self.store.checkpoint_every):
             return
         try:
             self._checkpointed = checkpoint.make(self.store, self.stream)
@@ -176,23 +176,25 @@ class StreamTable:
     ) -> bool:
         """Whether a commit after version ``base`` moved the watermarks and added just these files.
 
-        Keeps the log up to it, so a yes is durable.
+        Reads the entries since then by ourselves: opening the table anew would read them all. Keeps
+        the log up to it, so a yes is durable.
         """
-        with fsio.operation("readback", "open", self.place):
-            newest = self._open()
-        seen = Snapshot(self, newest)
-        if any(seen.watermark(app_id) < last_seq for app_id, last_seq in marks.items()):
-            return False
-        for version in range(base + 1, newest.version() + 1):
+        version = base + 1
+        while True:
             key = entry_key(self.stream, version)
-            actions = read_entry(self.store.read(key), self.store.place(key))
+            place = self.store.place(key)
+            try:
+                with fsio.operation("readback", "open", place):
+                    actions = read_entry(self.store.read(key), place)
+            except FileNotFoundError:
+                return False
             moved = {(a["txn"]["appId"], a["txn"]["version"]) for a in actions if "txn" in a}
             added = {a["add"]["path"] for a in actions if "add" in a}
             if moved.issuperset(marks.items()) and added == {file.path for file in files}:
-                with fsio.operation("readback", "sync", self.store.place(key)):
-                    self._keep_log(newest.version())
+                with fsio.operation("readback", "sync", place):
+                    self._keep_log(version)
                 return True
-        return False
+            version += 1
 
     def _open(self) -> DeltaTable:
         url = self.store.table_url(self.stream)

@@ -14,13 +14,14 @@ from pathlib import Path
 
 import structlog
 
-from tests.bench import activitywatch, demo, page, recall, report, rest, shipping, spooling
+from tests.bench import activitywatch, demo, page, recall, report, rest, s3, shipping, spooling
 from tests.bench.pairs import Row
 
 BENCHES: dict[str, Callable[..., Iterator[Row]]] = {
     "spool": spooling.run,
     "ship": shipping.run,
     "rest": rest.run,
+    "s3": s3.run,
     "demo": demo.run,
     "recall": recall.run,
     "page": page.run,

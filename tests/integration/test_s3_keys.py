@@ -180,7 +180,7 @@ def test_no_key_is_ever_shown(
 
 @pytest.fixture
 def authority(tmp_path: Path) -> tuple[Path, ssl.SSLContext]:
-    """A certificate for this machine by an authority that nobody knows, and its server's context."""
+    """A certificate for this machine by an authority that nobody knows, and a server's context."""
     openssl = require_program("openssl", package="openssl")
     bundle, key, leaf, leaf_key = (tmp_path / f"{name}.pem" for name in ("ca", "ck", "leaf", "lk"))
     new = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",

@@ -11,7 +11,6 @@ import asyncio
 import io
 import ssl
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -277,6 +276,3 @@ def _reason(error: BaseException) -> str:
         return "its certificate isn't trusted; set [lake] ca_bundle"
     last = next((each for each in chain if isinstance(each, OSError) and each.strerror), chain[-1])
     return (last.strerror if isinstance(last, OSError) else None) or type(last).__name__
-
-
-Call = Callable[..., dict[str, Any]]
