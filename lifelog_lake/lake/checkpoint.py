@@ -1,6 +1,6 @@
 """Checkpoints: a table's state in one file, so that opening it doesn't read every log entry.
 
-Made each 100 versions after an acknowledgement, never within a commit: Delta's own hook can raise
+Made each so many versions after an acknowledgement, never within a commit: Delta's own hook can raise
 after it has committed. A checkpoint is a copy; the log entries stay until the hub cleans up.
 """
 
@@ -11,7 +11,7 @@ from deltalake import DeltaTable
 from lifelog_lake import fsio
 from lifelog_lake.lake.store import Store, log_key, table_key
 
-#: Versions between two checkpoints.
+#: Most versions between two checkpoints; a store may want fewer.
 EVERY = 100
 
 

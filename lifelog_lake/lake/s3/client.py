@@ -235,7 +235,7 @@ async def _limited(
             pieces.append(piece)
         stream.close()
         answer["Body"] = b"".join(pieces)
-        if len(answer["Body"]) != answer["ContentLength"]:
+        if len(answer["Body"]) != answer.get("ContentLength", len(answer["Body"])):
             raise TimeoutError("the answer was cut short")
     return answer
 
