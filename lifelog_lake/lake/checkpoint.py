@@ -1,7 +1,7 @@
 """Checkpoints: a table's state in one file, so that opening it doesn't read every log entry.
 
-Made each so many versions after an acknowledgement, never within a commit: Delta's own hook can raise
-after it has committed. A checkpoint is a copy; the log entries stay until the hub cleans up.
+Made each so many versions after an acknowledgement, never within a commit: Delta's own hook can
+raise after it has committed. A checkpoint is a copy; the log entries stay until the hub cleans up.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import pytest
 
 from lifelog_lake.errors import LakeDenied, LakeUnreachable
 from lifelog_lake.home import Home
-from lifelog_lake.lake.s3 import client, target
+from lifelog_lake.lake.s3 import client, open_s3, target
 from lifelog_lake.ship import Shipper
 from tests.fixtures.oracle import assert_whole, big, produce, ship_until_well, some
 from tests.fixtures.proxy import Fault, Proxy, Request
@@ -136,3 +136,23 @@ def test_without_a_server_it_says_so_and_goes_on_later(
     proxy.plan(None)
     ship_until_well(shipper, tries=1)
     assert_whole(home, ledger=ledger)
+
+
+def test_an_error_that_is_being_handled_decides_nothing_about_the_next_call(
+    s3_url: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python chains errors: a lost connection after a "not there" was once taken for one."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+    store = open_s3(s3_url)
+
+    def look(fault: Fault) -> None:
+        try:
+            store.read("control/nothing")
+        except FileNotFoundError:
+            proxy.plan(lambda _: fault)
+            store.stat("control/nothing")
+
+    for name in ("reset", "swallowed", "503"):
+        with pytest.raises(LakeUnreachable):
+            look(FAULTS[name])
+        proxy.plan(None)

@@ -11,6 +11,7 @@ import asyncio
 import io
 import ssl
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,13 @@ from tenacity import (
     wait_exponential_jitter,
 )
 
-from lifelog_lake.errors import ContentRefused, LakeDenied, LakeRefused, LakeUnreachable
+from lifelog_lake.errors import (
+    ContentRefused,
+    LakeDenied,
+    LakeRefused,
+    LakeUnreachable,
+    LifelogError,
+)
 from lifelog_lake.lake.s3 import credentials
 from lifelog_lake.lake.s3.address import Address
 from lifelog_lake.lake.s3.credentials import Credentials
@@ -250,18 +257,21 @@ class _Moving(io.BytesIO):
         return super().read(size)
 
 
-def _chain(error: BaseException) -> list[BaseException]:
-    found: list[BaseException] = []
+def _causes(error: BaseException, *, context: bool) -> Iterator[BaseException]:
+    """An error and what it was made of.
+
+    Its context is an error that was being handled, perhaps of another call: it may give words, but
+    never decides what this call has met.
+    """
     here: BaseException | None = error
-    while here is not None and here not in found:
-        found.append(here)
-        here = here.__cause__ or here.__context__
-    return found
+    while here is not None and not isinstance(here, (Taken, LifelogError)):
+        yield here
+        here = here.__cause__ or (here.__context__ if context else None)
 
 
 def _answer(error: BaseException) -> tuple[str, int] | None:
     """Code and status, if the server answered at all."""
-    for each in _chain(error):
+    for each in _causes(error, context=False):
         if isinstance(each, ClientError):
             code = str(each.response.get("Error", {}).get("Code", ""))
             status = int(each.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
@@ -271,7 +281,7 @@ def _answer(error: BaseException) -> tuple[str, int] | None:
 
 def _reason(error: BaseException) -> str:
     """What broke, without what a server or a proxy said."""
-    chain = _chain(error)
+    chain = list(_causes(error, context=True))
     if any(isinstance(each, ssl.SSLError) for each in chain):
         return "its certificate isn't trusted; set [lake] ca_bundle"
     last = next((each for each in chain if isinstance(each, OSError) and each.strerror), chain[-1])
