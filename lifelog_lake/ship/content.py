@@ -64,6 +64,8 @@ class Bringer:
                     set_aside = outlet.has_quarantined_blob(batch, record)
                     missing[record.seq] = "blob-quarantined" if set_aside else "blob-lost"
             except FileNotFoundError:  # another shipper acked it meanwhile, so it is in the lake
+                if source.exists():
+                    raise  # it is the lake that misses something
                 if not blobs.has(self._target, sha256, size_bytes):
                     missing[record.seq] = "blob-lost"
             except LakeDamaged:

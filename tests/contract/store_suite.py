@@ -138,8 +138,15 @@ class Suite:
         with store.open(blob_key(sha256)) as file:
             assert hash_of(file) == sha256
 
-    def test_it_is_fit_and_the_probe_leaves_nothing(self, store: Store) -> None:
+    def test_several_processes_may_look_at_once_whether_it_is_fit(self, store: Store) -> None:
         store.prepare()
-        store.check_in()
+        with ThreadPoolExecutor(6) as threads:
+            list(threads.map(lambda _: [store.check_in() for _ in range(3)], range(6)))
+
+    def test_it_is_fit_and_says_so_again_and_again(self, store: Store) -> None:
+        store.prepare()
+        for _ in range(3):
+            store.check_in()
         assert all(item.ok for item in store.probe())
-        assert list(store.keys("control")) == []
+        assert all(key.startswith("control/probe/") for key in store.keys("control"))
+        assert store.streams() == []

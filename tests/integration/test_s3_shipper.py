@@ -140,3 +140,18 @@ def test_content_that_is_refused_five_times_is_set_aside_and_can_be_offered_agai
     ship(home)
     assert lifecycle(home, "blob-brought") == [("attachment", 0, 0)]
     assert parse_url(home.lake_url, home).stat(blob_key(sha256)).size_bytes == 1000
+
+
+def test_content_that_the_lake_cant_find_isnt_lost_while_the_spool_has_it(
+    home: Home, proxy: Proxy, tmp_path: Path
+) -> None:
+    produce(home, tmp_path / "ledger", big(9 * 2**20))
+    proxy.plan(
+        lambda request: (
+            Fault(answer=404) if request.method == "HEAD" and "/blobs/" in request.path else None
+        )
+    )
+    assert set(Shipper.of(home).run_once().errors) == {"attachment"}
+    proxy.plan(None)
+    ship(home)
+    assert_whole(home, ledger=tmp_path / "ledger")

@@ -1,7 +1,8 @@
 """What an S3 server is able to do, and what this key may do, tried and not believed.
 
-Writes below ``control/probe/``, one object a device. A key that may not delete leaves it there; the
-next probe then expects both conditional puts to be refused.
+Writes below ``control/probe/``, and leaves two small objects a device there: a device may not
+delete, and two processes of one device may probe at the same time, so none takes away what another
+looks for. Where there is an object already, both conditional puts must be refused.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from lifelog_lake.errors import ContentRefused, LakeDenied
 from lifelog_lake.lake.s3.client import Client, Taken
 from lifelog_lake.lake.store import CONTROL, Property
 
+READS = 5
 #: Properties without which several writers would lose or double rows.
 NEEDED = frozenset({"conditional put", "read after write", "list", "parts"})
 
@@ -32,13 +34,13 @@ def probe(client: Client, device: str, *, denials: bool) -> list[Property]:
             lack = error.message.rstrip(".")
         return Property(name=name, ok=lack is None, detail=lack or promise)
 
-    return [
+    found = [
         tried("conditional put", "exactly one of two conditional puts of a key wins", _conditional),
         tried("read after write", "a written object is read back whole", _read_back),
         tried("list", "a written object is in the list at once", _list),
         tried("parts", "the parts of an upload can be listed, so it goes on after a break", _parts),
-        _delete(client, key),
     ]
+    return [*found, _delete(client, key)] if denials else found
 
 
 def _conditional(client: Client, key: str) -> str | None:
@@ -79,9 +81,12 @@ def _content(client: Client, key: str) -> bytes | None:
 
 
 def _read_back(client: Client, key: str) -> str | None:
-    content = secrets.token_bytes(16)
-    client.call("put_object", f"{key}.read", Body=content)
-    return None if _content(client, f"{key}.read") == content else "another content came back"
+    for _ in range(READS):  # another process of this device may write between
+        content = secrets.token_bytes(16)
+        client.call("put_object", f"{key}.read", Body=content)
+        if _content(client, f"{key}.read") == content:
+            return None
+    return "another content came back"
 
 
 def _list(client: Client, key: str) -> str | None:
@@ -112,8 +117,8 @@ def _parts(client: Client, key: str) -> str | None:
 def _delete(client: Client, key: str) -> Property:
     """For information: a device's key need not and should not be allowed to."""
     try:
-        client.call("delete_object", f"{key}.read")
-        client.call("delete_object", key)
+        client.call("put_object", f"{key}.delete", Body=b"")
+        client.call("delete_object", f"{key}.delete")
     except (LakeDenied, ContentRefused):
         return Property(name="delete", ok=True, detail="this key may not, as a device's should")
     return Property(name="delete", ok=True, detail="this key may: the hub needs it, a device not")
