@@ -201,7 +201,7 @@ def _aged(directory: Path, versions: int) -> tuple[Spool, Shipper]:
     entry = orjson.dumps({"commitInfo": {"timestamp": 0, "operation": "WRITE"}})
     system = _files()
     for start in range(0, len(files), 500):
-        system.pipe(dict.fromkeys(files[start:start + 500], entry))
+        system.pipe(dict.fromkeys(files[start : start + 500], entry))
     handle = DeltaTable(store.table_url("window"), storage_options=store.table_options)
     assert handle.version() == versions
     handle.create_checkpoint()

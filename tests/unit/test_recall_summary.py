@@ -93,8 +93,8 @@ def test_only_lately_and_content_are_read_from_rows(
     read: list[str] = []
     scan = pl.scan_parquet
 
-    def noting(paths: list[Path], **options: object) -> pl.LazyFrame:
-        read.extend(f"{path.parts[-3]}/{path.parent.name}" for path in paths)
+    def noting(paths: list[str], **options: object) -> pl.LazyFrame:
+        read.extend("/".join(Path(path).parts[-3:-1]) for path in paths)
         return scan(paths, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(tables.pl, "scan_parquet", noting)
