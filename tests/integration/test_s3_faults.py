@@ -97,6 +97,7 @@ def once(matches: Callable[[Request], bool], fault: Fault, times: int = 1) -> ob
     ("matches", "fault"),
     [
         (is_commit, "swallowed"),
+        (is_commit, "cut in the head"),
         (is_commit, "cut in the body"),
         (is_completion, "swallowed"),
         (is_completion, "500"),

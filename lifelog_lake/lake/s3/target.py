@@ -22,8 +22,16 @@ from lifelog_lake.lake.s3.reader import open_reader
 from lifelog_lake.lake.s3.upload import Memory, Upload
 from lifelog_lake.lake.store import LOG, TABLES, Log, Moved, Property, Stat, blob_key, table_key
 
-#: Limits of Delta's engine for its own calls: as ours, see the client.
-ENGINE = {"timeout": "60s", "connect_timeout": "10s", "max_retries": "4", "retry_timeout": "30s"}
+#: Limits of Delta's engine for its own calls: as ours, see the client. The checksum is what keeps a
+#: server from taking a put that was cut behind its head for an empty object (SeaweedFS does), which
+#: as a log entry would close the table.
+ENGINE = {
+    "timeout": "60s",
+    "connect_timeout": "10s",
+    "max_retries": "4",
+    "retry_timeout": "30s",
+    "aws_checksum_algorithm": "SHA256",
+}
 
 
 def open_s3(url: str, home: Home | None = None) -> S3Target:
