@@ -142,9 +142,9 @@ class LocalTarget:
         """Copy by offset, sync, rename, sync the directory."""
         return blobs.copy(source, self.blob(sha256), self.root, sha256, moved)
 
-    def give_up_uploads(self, age_s: float) -> int:
+    def give_up_uploads(self, age_s: float, orphan_age_s: float) -> int:
         """A copy leaves at most a file that the next one goes on with."""
-        del age_s
+        del age_s, orphan_age_s
         return 0
 
     def prepare(self) -> None:

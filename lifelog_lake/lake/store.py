@@ -137,8 +137,11 @@ class Store(Protocol):
         store refuses this content for good.
         """
 
-    def give_up_uploads(self, age_s: float) -> int:
-        """Give up uploads that this home began so long ago, none of them needed; how many."""
+    def give_up_uploads(self, age_s: float, orphan_age_s: float) -> int:
+        """Give up uploads that this home began ``age_s`` ago, none of them needed; how many.
+
+        Also those that anybody began ``orphan_age_s`` ago, if this home may.
+        """
 
     def prepare(self) -> None:
         """Make ready for a new lake.

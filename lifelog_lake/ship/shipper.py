@@ -42,6 +42,8 @@ from lifelog_lake.spool import Batch, Spool, StreamState
 MOST_CONFLICTS = 50
 #: Another process of this home may have begun a younger one.
 OLD_UPLOAD_S = 86_400.0
+#: Whoever began one a week ago and still wants it starts over.
+ORPHAN_UPLOAD_S = 7 * 86_400.0
 Progress = Callable[["Shipped"], None]
 
 
@@ -119,7 +121,7 @@ class Shipper:
                 done.errors.pop(stream, None)  # what is shipped twice failed at first only
         done.findings += self._notes.take_findings()
         if not done.errors:  # nothing waits, so no upload is needed but one begun meanwhile
-            self._target.give_up_uploads(OLD_UPLOAD_S)
+            self._target.give_up_uploads(OLD_UPLOAD_S, ORPHAN_UPLOAD_S)
         try:
             self._spool.prune_acked()
         except OSError as error:  # what is kept too long is pruned by the next run

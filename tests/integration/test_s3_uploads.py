@@ -16,7 +16,7 @@ from lifelog_lake.home import Home
 from lifelog_lake.lake.s3 import upload
 from lifelog_lake.lake.s3.upload import IN_FLIGHT, PART_BYTES
 from lifelog_lake.ship import Shipper
-from tests.fixtures.oracle import assert_whole, big, produce, ship_until_well
+from tests.fixtures.oracle import assert_whole, big, produce, ship_until_well, some
 from tests.fixtures.proxy import Fault, Proxy, Request
 from tests.fixtures.s3 import S3Server
 from tests.helpers import make_home, ship
@@ -177,6 +177,24 @@ def test_uploads_that_nothing_needs_are_given_up(
     ship(home)
     assert uploads(s3_server, home.lake_url) == []
     assert not memory.exists()
+
+
+def test_uploads_that_nobody_remembers_are_reaped_after_a_week(
+    home: Home, s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket, _, prefix = home.lake_url.removeprefix("s3://").partition("/")
+    other = f"s3://{bucket}/other-{prefix}"
+    for root in (prefix, f"other-{prefix}"):
+        key = f"{root}/blobs/sha256/aa/aa/{'a' * 64}"
+        s3_server.files().call_s3("create_multipart_upload", Bucket=bucket, Key=key)
+    produce(home, tmp_path / "ledger", *some(1))
+    ship(home)
+    assert len(uploads(s3_server, home.lake_url)) == 1  # its home may still go on with it
+    monkeypatch.setattr("lifelog_lake.ship.shipper.ORPHAN_UPLOAD_S", -1.0)
+    ship(home)
+    assert uploads(s3_server, home.lake_url) == []
+    assert len(uploads(s3_server, other)) == 1
+    assert_whole(home, ledger=tmp_path / "ledger")
 
 
 def test_the_server_is_killed_during_an_upload_and_during_a_commit(

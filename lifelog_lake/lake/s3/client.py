@@ -8,6 +8,8 @@ later. Keys that are refused are read anew, once a call: they may have been rota
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import io
 import ssl
 import threading
@@ -94,11 +96,15 @@ class Client:
     def call(self, method: str, key: str | None = None, **words: Any) -> dict[str, Any]:
         """Call a method of the S3 interface, for an object of the lake or for the bucket.
 
-        ``Body`` may be bytes; that of the answer is bytes. Raises :class:`FileNotFoundError`,
-        :class:`Taken`, :class:`LakeUnreachable` or :class:`ContentRefused`.
+        ``Body`` is bytes, sent with its MD5: a server that got less refuses it. That of the answer
+        is bytes. Raises :class:`FileNotFoundError`, :class:`Taken`, :class:`LakeUnreachable` or
+        :class:`ContentRefused`.
         """
         if key is not None:
             words["Key"] = self.address.key(key)
+        if "Body" in words:
+            digest = hashlib.md5(words["Body"], usedforsecurity=False).digest()
+            words["ContentMD5"] = base64.b64encode(digest).decode()
         retrying = Retrying(
             retry=retry_if_exception_type(Unanswered),
             stop=stop_after_attempt(ATTEMPTS) | stop_after_delay(PATIENCE_S),

@@ -5,15 +5,15 @@ An object is whole and durable once its put is answered, so there is nothing to 
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from lifelog_lake import config, fsio
-from lifelog_lake.errors import LakeRefused
+from lifelog_lake.errors import LakeDenied, LakeRefused
 from lifelog_lake.home import Home
 from lifelog_lake.lake.blobs import not_what_it_was
 from lifelog_lake.lake.s3 import address, probe, upload
@@ -32,6 +32,9 @@ ENGINE = {
     "retry_timeout": "30s",
     "aws_checksum_algorithm": "SHA256",
 }
+
+#: Uploads that nobody remembers are looked for so often.
+REAP_EVERY_S = 86_400.0
 
 
 def open_s3(url: str, home: Home | None = None) -> S3Target:
@@ -70,6 +73,7 @@ class S3Target:
         self._device = device
         self._address = client.address
         self._streams: set[str] = set()
+        self._next_reaping_s = 0.0
 
     def __repr__(self) -> str:
         return f"S3Target({self.url!r})"
@@ -186,15 +190,9 @@ class S3Target:
             return probe.put_new(self._client, key, content)
 
     def _put(self, key: str, content: bytes, **words: str) -> None:
-        digest = hashlib.md5(content, usedforsecurity=False).digest()
-        answer = self._client.call(
-            "put_object",
-            key,
-            Body=content,
-            ContentMD5=base64.b64encode(digest).decode(),
-            **words,
-        )
-        if answer["ETag"].strip('"') != digest.hex() and self.read(key) != content:
+        answer = self._client.call("put_object", key, Body=content, **words)
+        digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        if answer["ETag"].strip('"') != digest and self.read(key) != content:
             raise LakeRefused(
                 f"{self._address.server} has other bytes for {key} than it was sent.",
                 hint="The server or its disk is failing.",
@@ -235,12 +233,18 @@ class S3Target:
                 self._put(key, content)  # what is there isn't what its name says
         return True
 
-    def give_up_uploads(self, age_s: float) -> int:
+    def give_up_uploads(self, age_s: float, orphan_age_s: float) -> int:
         """Abort them, so that the server needn't keep their parts."""
         old = list(self._memory.old(age_s))
         for sha256, begun in old:
             upload.give_up(self._client, self._memory, sha256, begun)
-        return len(old)
+        if time.monotonic() < self._next_reaping_s:
+            return len(old)
+        self._next_reaping_s = time.monotonic() + REAP_EVERY_S
+        try:
+            return len(old) + upload.reap(self._client, orphan_age_s)
+        except LakeDenied:  # a device's key: the hub does it
+            return len(old)
 
     def prepare(self) -> None:
         """Nothing else may lie below the prefix, and the server must be fit."""

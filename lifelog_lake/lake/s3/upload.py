@@ -10,7 +10,7 @@ if the whole is what its name says.
 
 from __future__ import annotations
 
-import base64
+import contextlib
 import hashlib
 import time
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ from lifelog_lake.errors import LakeUnreachable
 from lifelog_lake.lake.blobs import hash_of, not_what_it_was
 from lifelog_lake.lake.s3.client import Client
 from lifelog_lake.lake.s3.reader import open_reader
-from lifelog_lake.lake.store import Moved, blob_key
+from lifelog_lake.lake.store import BLOBS, Moved, blob_key
 
 PART_BYTES = 8 * 2**20
 IN_FLIGHT = 4
@@ -107,6 +107,31 @@ def give_up(client: Client, memory: Memory, sha256: str, begun: Begun) -> None:
     except FileNotFoundError:
         pass
     memory.forget(sha256)
+
+
+def reap(client: Client, age_s: float) -> int:
+    """Abort uploads of anybody's that began so long ago; how many.
+
+    A home that crashed between the begin and its note, or is gone, leaves such. One that is still
+    wanted starts over. Raises :class:`~lifelog_lake.errors.LakeDenied` for a key that may not.
+    """
+    start = len(client.address.prefix)
+    reaped = 0
+    marks: dict[str, str] = {}
+    while True:
+        page = client.call(
+            "list_multipart_uploads", Prefix=client.address.key(f"{BLOBS}/"), **marks
+        )
+        for item in page.get("Uploads", ()):
+            if time.time() - item["Initiated"].timestamp() < age_s:
+                continue
+            with contextlib.suppress(FileNotFoundError):
+                key = item["Key"][start:]
+                client.call("abort_multipart_upload", key, UploadId=item["UploadId"])
+                reaped += 1
+        if not page.get("IsTruncated"):
+            return reaped
+        marks = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
 
 
 @dataclass(slots=True)
@@ -205,7 +230,7 @@ class Upload:
                             self._tell()
                             continue
                         collect(IN_FLIGHT - 1)
-                        future = threads.submit(self._send_part, begun, number, piece, digests[-1])
+                        future = threads.submit(self._send_part, begun, number, piece)
                         on_the_way[future] = (number, len(piece))
                         del piece
                 collect(0)
@@ -218,7 +243,7 @@ class Upload:
             raise not_what_it_was(self.sha256, self.source)
         return digests, etags
 
-    def _send_part(self, begun: Begun, number: int, piece: bytes, digest: bytes) -> str:
+    def _send_part(self, begun: Begun, number: int, piece: bytes) -> str:
         with fsio.operation("blob.copy", "part", Path(self._key)):
             answer = self.client.call(
                 "upload_part",
@@ -226,7 +251,6 @@ class Upload:
                 UploadId=begun.upload_id,
                 PartNumber=number,
                 Body=piece,
-                ContentMD5=base64.b64encode(digest).decode(),
             )
         return str(answer["ETag"]).strip('"')
 
