@@ -62,6 +62,11 @@ class AudioSettings(CollectorSettings):
         0.01, ge=0, le=1, description="With less than this share of speech, drop_silence drops."
     )
 
+    @property
+    def pace(self) -> str:
+        """It never stops between two files."""
+        return f"files of {self.interval_s} s"
+
     @field_validator("interval_s")
     @classmethod
     def _divides_a_day(cls, value: int) -> int:

@@ -191,7 +191,7 @@ class Live:
         for name, collector in registry.enabled(self._home.settings, where).items():
             settings = registry.settings_of(name, self._home.settings, where)
             labels = ", ".join(STREAMS[stream].label for stream in streams_of(collector, settings))
-            parts.append(f"{labels} (each {settings.look_s:g} s)")
+            parts.append(f"{labels} ({settings.pace})")
         return " · ".join(parts) or "nothing: every collector is disabled in the settings"
 
     def _off(self) -> list[str]:

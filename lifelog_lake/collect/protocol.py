@@ -54,6 +54,11 @@ class CollectorSettings(Section):
         without one is *stale*. Another one than ``every_s`` for polls that don't always look."""
         return self.every_s
 
+    @property
+    def pace(self) -> str:
+        """How it records, in a few words for a person."""
+        return f"each {self.every_s:g} s"
+
 
 class Context(Protocol):
     """A collector's way to the spool and to the supervisor."""

@@ -18,8 +18,8 @@ KEYS = ("app", "title", "site", "device", "day", "weekday", "hour")
 QUARTER = timedelta(minutes=15)
 #: Programs that show sites. A page counts while one of them is in front.
 BROWSERS = (
-    r"(?i)firefox|chrom|brave|edge|opera|vivaldi|safari|librewolf|waterfox|epiphany|falkon"
-    r"|qutebrowser|\barc\b|\bzen\b|navigator"
+    r"(?i)firefox|librewolf|waterfox|qutebrowser|(^|[^a-z])(chrome|chromium|brave|edge|msedge|opera"
+    r"|vivaldi|safari|epiphany|falkon|arc|zen|navigator)([^a-z]|$)"
 )
 
 Rows = Callable[[str, datetime, datetime], pl.LazyFrame]

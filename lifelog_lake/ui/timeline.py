@@ -6,7 +6,7 @@ import threading
 import time
 from datetime import UTC, datetime
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 import structlog
@@ -15,6 +15,9 @@ from lifelog_lake.errors import LifelogError
 from lifelog_lake.ui.bar import Bar
 from lifelog_lake.ui.cursor import Cursor
 from lifelog_lake.ui.views import Views
+
+if TYPE_CHECKING:
+    from lifelog_lake.recall.lake import Lake
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +48,7 @@ class Timeline:
         self._drawn: dict[str, Any] = {}
         self._drawn_s = float("-inf")
         self._warming = False
+        self._lake: Lake | None = None
         # Frames first: the lanes' libraries take longer than everything else together.
         self.views.observe(self._on_change, names=["painted"])
         self.bar.observe(self._on_change, names=["view"])
@@ -79,7 +83,9 @@ class Timeline:
             from lifelog_lake.recall.lake import open_lake
             from lifelog_lake.ui.lane import lane_chart
 
-            lake = open_lake()
+            if self._lake is None:  # kept: it remembers what the logs of its tables say
+                self._lake = open_lake()
+            lake = self._lake
             streams = [name for name in CAPTURED if not view["streams"] or name in view["streams"]]
             events = pl.concat(
                 pl.collect_all([details(lake, name, start, end) for name in streams])

@@ -215,6 +215,7 @@ def test_wrong_settings_are_refused(wrong: dict[str, object]) -> None:
 
 def test_the_template_shows_sound_as_off_and_how_to_turn_it_on() -> None:
     assert not AudioSettings().enabled
+    assert AudioSettings().pace == "files of 60 s"
     text = default_toml({"audio": AudioSettings})
     assert "# enabled = false" in text
     assert "enabled = true" in text

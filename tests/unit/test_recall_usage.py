@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from lifelog_lake.errors import UsageError
 from lifelog_lake.recall import during
 from lifelog_lake.recall.schema import polars_schema
-from lifelog_lake.recall.usage import site, usage
+from lifelog_lake.recall.usage import BROWSERS, site, usage
 
 BERLIN = ZoneInfo("Europe/Berlin")
 MINUTE = timedelta(minutes=1)
@@ -232,6 +232,16 @@ def test_a_site_counts_while_its_browser_is_in_front() -> None:
     assert minutes(afk=True) == [("example.org", 10 * MINUTE)]
     del world.frames["window"]  # a device that tells of pages only
     assert minutes() == [("example.org", 55 * MINUTE)]
+
+
+@pytest.mark.parametrize("app", ["Google-chrome", "chromium-browser", "msedge.exe", "Opera", "arc"])
+def test_programs_that_show_sites(app: str) -> None:
+    assert pl.Series([app]).str.contains(BROWSERS).item()
+
+
+@pytest.mark.parametrize("app", ["knowledge", "operator-sdk", "Monochrome", "search", "Zenity"])
+def test_programs_that_only_sound_like_it(app: str) -> None:
+    assert not pl.Series([app]).str.contains(BROWSERS).item()
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ function filters(model) {
       const answer = await ask("summary", { start: new Date(start).toISOString(), end: new Date(end).toISOString() }, stop.signal);
       if (mine !== asked) return;
       summary = answer;
-      draw();
+      if (!root.querySelector(":active")) draw(); // a click must end where it began
     } catch (error) {
       if (error.name !== "AbortError") return; // the list below says what is wrong
     }

@@ -29,6 +29,7 @@ function list(model, kind, painted) {
   function fail(error) {
     if (error.name === "AbortError") return;
     failed = error;
+    painted(); // the lanes may still come, or say what they lack
     say("error", h("h2", {}, error.message || "Something went wrong."), h("p", {}, error.hint || "Load the page again."),
       error.login
         ? h("a", { class: "ll-button", href: `${baseUrl()}login?next=${encodeURIComponent(location.pathname + location.search)}` }, "Log in")
