@@ -49,12 +49,12 @@ assert not done.errors, done.errors
 
 def run(directory: Path, *, quick: bool) -> Iterator[Row]:
     """All of it on one server."""
-    server = S3Server(directory / "server")
+    server = S3Server(directory / "server", volumes=200)
     server.start()
     before = dict(os.environ)
     os.environ.update(server.environment())
     try:
-        yield from _uploads(directory, server, 128 if quick else 1024, 3 if quick else 7)
+        yield from _uploads(directory, server, 128 if quick else 512, 3 if quick else 5)
         yield from _after_a_kill(directory, server, 256 if quick else 1024)
         yield from _commits(directory, 1_000 if quick else 10_000, 11 if quick else 41)
         yield from _requests(directory, server)
