@@ -102,7 +102,7 @@ class Client:
         """
         if key is not None:
             words["Key"] = self.address.key(key)
-        if "Body" in words:
+        if "Body" in words and "ContentMD5" not in words:
             digest = hashlib.md5(words["Body"], usedforsecurity=False).digest()
             words["ContentMD5"] = base64.b64encode(digest).decode()
         retrying = Retrying(

@@ -10,12 +10,14 @@ if the whole is what its name says.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import hashlib
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 import orjson
@@ -203,9 +205,9 @@ class Upload:
     ) -> tuple[list[bytes], dict[int, str]]:
         """Send the parts that are missing; MD5 digests in order, and ETags by number."""
         whole = hashlib.sha256()
-        digests: list[bytes] = []
+        digests: dict[int, bytes] = {}
         etags: dict[int, str] = {}
-        on_the_way: dict[Future[str], tuple[int, int]] = {}
+        on_the_way: dict[Future[tuple[bytes, str]], tuple[int, int]] = {}
         self._there_bytes = 0
 
         def collect(most: int) -> None:
@@ -213,25 +215,21 @@ class Upload:
                 done, _ = wait(on_the_way, timeout=TELL_S, return_when=FIRST_COMPLETED)
                 for future in done:
                     number, size = on_the_way.pop(future)
-                    etags[number] = future.result()
+                    digests[number], etags[number] = future.result()
                     self._there_bytes += size
                 self._tell()
 
         with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="part") as threads:
             try:
                 with self.source.open("rb") as file:
-                    while piece := file.read(begun.part_bytes):
-                        number = len(digests) + 1
-                        whole.update(piece)
-                        digests.append(hashlib.md5(piece, usedforsecurity=False).digest())
-                        if there.get(number) == (digests[-1].hex(), len(piece)):
-                            etags[number] = digests[-1].hex()
-                            self._there_bytes += len(piece)
-                            self._tell()
-                            continue
+                    for number in count(1):
                         collect(IN_FLIGHT - 1)
-                        future = threads.submit(self._send_part, begun, number, piece)
+                        piece = file.read(begun.part_bytes)
+                        if not piece:
+                            break
+                        future = threads.submit(self._bring, begun, number, piece, there)
                         on_the_way[future] = (number, len(piece))
+                        whole.update(piece)
                         del piece
                 collect(0)
             except BaseException:
@@ -241,9 +239,15 @@ class Upload:
         if whole.hexdigest() != self.sha256:
             give_up(self.client, self.memory, self.sha256, begun)
             raise not_what_it_was(self.sha256, self.source)
-        return digests, etags
+        return [digests[number] for number in sorted(digests)], etags
 
-    def _send_part(self, begun: Begun, number: int, piece: bytes) -> str:
+    def _bring(
+        self, begun: Begun, number: int, piece: bytes, there: dict[int, tuple[str, int]]
+    ) -> tuple[bytes, str]:
+        """Send a part unless the server has it; its MD5 and ETag."""
+        digest = hashlib.md5(piece, usedforsecurity=False).digest()
+        if there.get(number) == (digest.hex(), len(piece)):
+            return digest, digest.hex()
         with fsio.operation("blob.copy", "part", Path(self._key)):
             answer = self.client.call(
                 "upload_part",
@@ -251,8 +255,9 @@ class Upload:
                 UploadId=begun.upload_id,
                 PartNumber=number,
                 Body=piece,
+                ContentMD5=base64.b64encode(digest).decode(),
             )
-        return str(answer["ETag"]).strip('"')
+        return digest, str(answer["ETag"]).strip('"')
 
     def _complete(self, begun: Begun, etags: dict[int, str]) -> None:
         parts = [{"PartNumber": n, "ETag": f'"{etags[n]}"'} for n in sorted(etags)]
