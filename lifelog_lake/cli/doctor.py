@@ -61,9 +61,9 @@ def doctor(context: typer.Context, home: HomeOption = None, as_json: JsonOption 
     else:
         for check in checks:
             out().print(f"[{STYLE[check.state]}]{check.state:<4}[/] ", end="")
-            out().print(f"{check.name:<20} {check.message}", markup=False)
+            out().print(f"{check.name:<22} {check.message}", markup=False)
             if check.remedy:
-                out().print(f"{'':<25} {check.remedy}", markup=False)
+                out().print(f"{'':<27} {check.remedy}", markup=False)
     if failed:
         raise typer.Exit(1)
 
