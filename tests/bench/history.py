@@ -18,9 +18,10 @@ from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.transaction import AddAction
 
 from lifelog_lake.clock import US_PER_S, SystemClock
-from lifelog_lake.lake import datafile, parse_url
+from lifelog_lake.lake import datafile
 from lifelog_lake.lake.checkpoint import make as make_checkpoint
 from lifelog_lake.lake.identity import create
+from lifelog_lake.lake.local import LocalTarget
 from lifelog_lake.lake.schema import PARTITION, arrow_schema
 from lifelog_lake.lake.table import StreamTable
 
@@ -53,15 +54,16 @@ class History:
 
 def make(directory: Path, days: int) -> History:
     """Write a lake of so many days below a directory that doesn't exist yet."""
-    target = parse_url(str(directory))
+    target = LocalTarget(directory)
     create(target, SystemClock())
     for stream in A_DAY:
-        _fill(target.table(stream), stream, days)
+        _fill(target, stream, days)
     return History(url=target.url, rows=days * sum(A_DAY.values()))
 
 
-def _fill(root: Path, stream: str, days: int) -> None:
-    StreamTable(root, stream).snapshot()
+def _fill(target: LocalTarget, stream: str, days: int) -> None:
+    StreamTable(target, stream).snapshot()
+    root = target.table(stream)
     first = LAST_DAY - timedelta(days=days - 1)
     template = _day(stream)
     for number, start in enumerate(range(0, days, DAYS_A_COMMIT), 1):
@@ -78,7 +80,7 @@ def _fill(root: Path, stream: str, days: int) -> None:
             ),
         )
         if number % CHECKPOINT_EVERY == 0:
-            make_checkpoint(root)
+            make_checkpoint(target, stream)
 
 
 def _day(stream: str) -> pa.Table:
