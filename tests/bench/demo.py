@@ -19,22 +19,16 @@ import lifelog_lake
 from tests.bench.pairs import Row
 
 DAYS, EVENTS_PER_DAY = 1_000, 20_000
+LAST_DAY = "2026-05-31"
 MOST_S, MOST_MIB = 300, 1_024
 
 
 def run(directory: Path, *, quick: bool) -> Iterator[Row]:
     """One lake of years; with ``quick`` a twentieth of the days, without a goal for the time."""
     days = DAYS // 20 if quick else DAYS
-    words = ("demo", f"--days={days}", f"--events-per-day={EVENTS_PER_DAY}", "--end=2026-05-31")
     started_s = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "lifelog_lake", "--home", str(directory), *words],
-        stdout=subprocess.DEVNULL,
-    )
-    peak_mib = _highest_mib(process)
+    peak_mib = fill(directory, days)
     took_s = time.perf_counter() - started_s
-    if process.returncode:
-        raise SystemExit(f"lifelog demo ended with {process.returncode}.")
     lake = lifelog_lake.open_lake(str(directory / "lake"))
     rows = sum(lake.scan(name).select(pl.len()).collect().item() for name in lake.streams())
     tables, blobs = (_mib(directory / "lake" / name) for name in ("tables", "blobs"))
@@ -59,6 +53,19 @@ def run(directory: Path, *, quick: bool) -> Iterator[Row]:
 
 def _mib(root: Path) -> int:
     return sum(path.stat().st_size for path in root.rglob("*") if path.is_file()) >> 20
+
+
+def fill(home: Path, days: int) -> int:
+    """Make or finish a demo lake that ends at :data:`LAST_DAY`; highest memory in MiB."""
+    words = ("demo", f"--days={days}", f"--events-per-day={EVENTS_PER_DAY}", f"--end={LAST_DAY}")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lifelog_lake", "--home", str(home), *words],
+        stdout=subprocess.DEVNULL,
+    )
+    peak_mib = _highest_mib(process)
+    if process.returncode:
+        raise SystemExit(f"lifelog demo ended with {process.returncode}.")
+    return peak_mib
 
 
 def _highest_mib(process: subprocess.Popen[bytes]) -> int:
