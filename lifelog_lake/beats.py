@@ -20,10 +20,11 @@ import queue
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Literal, get_args
+from typing import Literal, TypeVar, get_args
 
 import orjson
 
@@ -43,7 +44,11 @@ STOP_S = 3.0
 #: A loop that hasn't come round for so long ends itself, if its supervisor didn't do it before.
 HANG_S = 150.0
 
+#: Work that may be slow for a good reason is beaten for so long; then it hangs.
+SLOW_S = 900.0
+
 MAX_TEXT = 400
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +119,27 @@ def read_beat(line: bytes) -> Beat | None:
             else {}
         ),
     )
+
+
+def while_beating(work: Callable[[], T], beat: Callable[[], None]) -> T:
+    """Do what may take minutes, such as a put on a slow line, and beat each second meanwhile.
+
+    The work is done in a thread of its own: beats and signals stay with the caller's.
+    """
+    done: Future[T] = Future()
+
+    def do() -> None:
+        try:
+            done.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - raised in the caller's thread
+            done.set_exception(error)
+
+    threading.Thread(target=do, name="work", daemon=True).start()
+    for _ in range(int(SLOW_S)):
+        if wait([done], timeout=1.0).done:
+            break
+        beat()
+    return done.result()
 
 
 class Lifeline:

@@ -85,6 +85,8 @@ class Snapshot:
         except (DeltaError, OSError) as error:
             failure = error
         if not self._table.has_commit(self.version, marks, files):
+            if isinstance(failure, OSError):  # the store; to decide anew at once only repeats it
+                raise failure
             raise CommitConflict(
                 f"A commit to '{self._table.stream}' didn't go through: {failure}.",
                 stream=self._table.stream,

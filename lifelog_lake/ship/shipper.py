@@ -15,6 +15,7 @@ import pyarrow as pa
 import structlog
 from deltalake.exceptions import DeltaError
 
+from lifelog_lake.beats import while_beating
 from lifelog_lake.clock import Clock, SystemClock
 from lifelog_lake.errors import (
     CommitConflict,
@@ -212,7 +213,11 @@ class Shipper:
             epoch=batch.epoch,
             ingested_at=self._clock.wall_us(),
         )
-        snapshot.commit(table, app_id(self._spool.device, stream, batch.epoch), batch.last)
+        mark = app_id(self._spool.device, stream, batch.epoch)
+        if self._target.disk is not None or progress is None:
+            snapshot.commit(table, mark, batch.last)
+        else:  # its data files are one put each
+            while_beating(lambda: snapshot.commit(table, mark, batch.last), lambda: progress(done))
         done.rows += table.num_rows
         done.left_out += len(rows.left_out)
         done.blobs += brought.copied
