@@ -63,7 +63,8 @@ class LakeSettings(Section):
     )
     endpoint: str = Field(
         "",
-        description="The S3 server, https://host:port; empty = AWS_ENDPOINT_URL, or AWS itself.",
+        description="The S3 server, https://host:port; empty = AWS_ENDPOINT_URL_S3 or "
+        "AWS_ENDPOINT_URL, or AWS itself.",
     )
     region: str = Field("", description="The S3 region; empty = AWS_REGION, or us-east-1.")
     ca_bundle: str = Field(

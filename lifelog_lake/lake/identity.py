@@ -60,7 +60,11 @@ def read_identity(target: Store) -> LakeIdentity | None:
         ) from None
     except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise LakeRefused(
-            f"{path} can't be read: {error!r}.", hint="Restore it from a backup."
+            f"{path} can't be read: {error!r}.",
+            hint="Restore it from a backup."
+            if target.disk is not None
+            else "Is [lake] endpoint an S3 server, and not a web page? If so, restore it from a "
+            "backup.",
         ) from None
     if format_version > FORMAT:
         raise LakeRefused(
@@ -132,7 +136,8 @@ def require_known(home: Home, target: Store | None = None) -> LakeIdentity:
     if found is None:
         raise LakeUnreachable(
             f"There is no lake at {target.url}.",
-            hint="Mount its disk; the spool keeps everything until then."
+            hint=("Mount its disk" if target.disk is not None else "Check [lake] url and endpoint")
+            + "; the spool keeps everything until then."
             if known is not None
             else f"Make one: lifelog init --lake {target.url}",
         )
@@ -144,7 +149,8 @@ def require_known(home: Home, target: Store | None = None) -> LakeIdentity:
     if known != found.lake_id:
         raise LakeUnreachable(
             f"The lake at {target.url} is another one than this home knows ({known}).",
-            hint=f"Mount the right disk, or turn to this lake: lifelog init --lake {target.url}",
+            hint=("Mount the right disk" if target.disk is not None else "Check [lake] endpoint")
+            + f", or turn to this lake: lifelog init --lake {target.url}",
         )
     return found
 

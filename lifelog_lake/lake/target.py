@@ -23,6 +23,8 @@ def parse_url(url: str, home: Home | None = None) -> Store:
     What an S3 address needs beside itself (endpoint, region, credentials) comes from ``home``, or
     else from the default home's settings and the environment.
     """
+    if re.match(r"s3:/(?!/)", url, re.IGNORECASE):  # else a directory named "s3:", in silence
+        raise UsageError(f"{url} lacks a slash.", hint=_HINT)
     if "://" not in url and not url.startswith("file:"):
         if not url.strip():
             raise UsageError("The lake's address is empty.", hint=_HINT)

@@ -50,7 +50,7 @@ def parse(url: str, settings: LakeSettings) -> Address:
     """
     parts = urlsplit(url)
     prefix = parts.path.strip("/")
-    if parts.username or parts.password or parts.query or parts.fragment or "@" in parts.netloc:
+    if parts.query or parts.fragment or {"@", ":"} & set(parts.netloc):  # keys perhaps: not shown
         raise UsageError(
             "The lake's address holds more than a bucket and a prefix.",
             hint="Write s3://bucket/prefix; see docs/s3.md for where the keys belong.",
@@ -67,7 +67,12 @@ def parse(url: str, settings: LakeSettings) -> Address:
     return Address(
         bucket=parts.netloc,
         prefix=f"{prefix}/" if prefix else "",
-        endpoint=_endpoint(settings.endpoint or os.environ.get("AWS_ENDPOINT_URL", "")),
+        # The one for S3 alone comes first, as for all programs that know both.
+        endpoint=_endpoint(
+            settings.endpoint
+            or os.environ.get("AWS_ENDPOINT_URL_S3")
+            or os.environ.get("AWS_ENDPOINT_URL", "")
+        ),
         region=settings.region
         or os.environ.get("AWS_REGION")
         or os.environ.get("AWS_DEFAULT_REGION")

@@ -25,6 +25,7 @@ from botocore.exceptions import (
     InvalidRegionError,
     NoCredentialsError,
     ParamValidationError,
+    ProfileNotFound,
 )
 from fsspec.asyn import sync
 from s3fs import S3FileSystem
@@ -46,6 +47,7 @@ from lifelog_lake.errors import (
 from lifelog_lake.lake.s3 import credentials
 from lifelog_lake.lake.s3.address import Address
 from lifelog_lake.lake.s3.credentials import Credentials
+from lifelog_lake.lake.s3.session import Elsewhere, Straight
 
 CALL_S = 60.0
 CONNECT_S = 10.0
@@ -54,10 +56,30 @@ FIRST_WAIT_S = 0.5
 #: A call that fails later than this isn't begun again at once.
 PATIENCE_S = 30.0
 PIECE_BYTES = 64 * 1024
+#: Calls of something that may be missing. To the others a 404 only says that this is no place.
+_LOOKS = frozenset({
+    "abort_multipart_upload", "complete_multipart_upload", "delete_object", "get_object",
+    "head_object", "list_parts", "upload_part",
+})  # fmt: skip
+#: What an answer holds if an S3 server gave it, and not a web page with status 200.
+_HOLDS = {
+    "create_multipart_upload": {"UploadId"},
+    "head_object": {"ContentLength", "ETag", "LastModified"},
+    "list_multipart_uploads": {"IsTruncated"},
+    "list_objects_v2": {"IsTruncated"},
+    "list_parts": {"IsTruncated"},
+    "put_object": {"ETag"},
+    "upload_part": {"ETag"},
+}
 
 _MISSING = frozenset({"NoSuchKey", "NotFound", "NoSuchUpload", "404"})
 _TAKEN = frozenset({"PreconditionFailed", "412"})
-_KEYS = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"})
+#: Of the keys, whatever the status: AWS says 400 to a session that has expired.
+_KEYS = frozenset({
+    "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch",
+    "TokenRefreshRequired",
+})  # fmt: skip
+_REGION = frozenset({"AuthorizationHeaderMalformed", "IllegalLocationConstraintException"})
 _SKEW = frozenset({"RequestTimeTooSkewed"})
 _FULL = frozenset({"QuotaExceeded", "XMinioAdminBucketQuotaExceeded", "InsufficientStorage"})
 _PASSING = frozenset({
@@ -137,9 +159,15 @@ class Client:
         try:
             answer: dict[str, Any] = sync(files.loop, _limited, files, method, self.address, words)
         except FileNotFoundError as error:
-            raise self._translated(method, error) from error
+            raise self._translated(method, words, error) from error
         except (OSError, ValueError, BotoCoreError, aiohttp.ClientError, TimeoutError) as error:
-            raise self._translated(method, error) from None
+            raise self._translated(method, words, error) from None
+        if lacking := _HOLDS.get(method, set()) - answer.keys():
+            raise LakeRefused(
+                f"{self._where} doesn't answer as an S3 server does ({method} without "
+                f"{', '.join(sorted(lacking))}).",
+                hint=_ENDPOINT,
+            )
         return answer
 
     def _opened(self) -> S3FileSystem:
@@ -149,10 +177,18 @@ class Client:
                 self._files = _connect(self.address, keys)
             return self._files
 
-    def _translated(self, method: str, error: BaseException) -> BaseException:
+    @property
+    def _where(self) -> str:
+        return f"{self.address.server}, bucket {self.address.bucket}"
+
+    def _translated(
+        self, method: str, words: dict[str, Any], error: BaseException
+    ) -> BaseException:
         """What went wrong, as one of our errors. The words of a server never go into it."""
-        where = f"{self.address.server}, bucket {self.address.bucket}"
+        where = self._where
         answered = _answer(error)
+        if isinstance(error, Elsewhere):
+            return LakeRefused(f"{where} sends us elsewhere ({error}).", hint=_ENDPOINT)
         if answered is None:
             if isinstance(error, _WRONG):
                 return LakeRefused(
@@ -166,17 +202,24 @@ class Client:
                 f"There is no bucket '{self.address.bucket}' at {self.address.server}.",
                 hint="Check [lake] url and endpoint; the bucket is made on the server.",
             )
-        if code in _MISSING or status == 404:
+        if (code in _MISSING or status == 404) and method in _LOOKS:
             return FileNotFoundError(code)
-        if code in _TAKEN or status == 412:
+        if status == 404:
+            return LakeUnreachable(f"{where} has no place for {method} ({code}).", hint=_ENDPOINT)
+        if (code in _TAKEN or status == 412) and words.keys() & {"IfMatch", "IfNoneMatch"}:
             return Taken(code)
+        if code in _REGION:
+            return LakeRefused(
+                f"{where} isn't in the region '{self.address.region}' ({code}).",
+                hint="Set [lake] region to the bucket's.",
+            )
         if code in _SKEW:
             return LakeDenied(f"{where} says that this clock is wrong.", hint="Set the clock.")
         if code in _FULL or status == 507 or "Quota" in code:
             return LakeUnreachable(f"{where} is full ({code}).", hint=f"Make room there. {_WAITS}")
-        if code in _PASSING or status in {408, 409, 429} or status >= 500:
+        if code in _PASSING or status in {408, 409, 429} or (status >= 500 and status != 501):
             return Unanswered(f"{where} has trouble ({code}, {status}).", hint=_WAITS)
-        if status in {401, 403}:
+        if code in _KEYS or status in {401, 403}:
             return LakeDenied(
                 f"{where} refuses {'this key' if code in _KEYS else method} ({code}).",
                 hint="Check the keys and what they may do: docs/s3.md. They are read anew.",
@@ -190,10 +233,12 @@ _WRONG = (
     InvalidConfigError,
     InvalidRegionError,
     NoCredentialsError,
+    ProfileNotFound,
     ValueError,
 )
 _WAITS = "It is tried again; the spool keeps everything until then."
 _REFUSED = "See the server's log for the reason."
+_ENDPOINT = "Check [lake] url, endpoint and region: a web page or another service may answer there."
 
 
 def _connect(address: Address, keys: Credentials) -> S3FileSystem:
@@ -202,6 +247,9 @@ def _connect(address: Address, keys: Credentials) -> S3FileSystem:
         "read_timeout": CALL_S,
         "retries": {"total_max_attempts": 1},
         "max_pool_connections": 16,
+        "http_session_cls": Straight,
+        # Of endpoints only the one that was looked at in address.py, not one in ~/.aws/config.
+        "ignore_configured_endpoint_urls": True,
         # Content-MD5 and the ETag prove what arrived, on every server.
         "request_checksum_calculation": "when_required",
         "response_checksum_validation": "when_required",
@@ -289,7 +337,9 @@ def _answer(error: BaseException) -> tuple[str, int] | None:
 def _reason(error: BaseException) -> str:
     """What broke, without what a server or a proxy said."""
     chain = list(_causes(error, context=True))
-    if any(isinstance(each, ssl.SSLError) for each in chain):
+    if any(isinstance(each, ssl.SSLCertVerificationError) for each in chain):
         return "its certificate isn't trusted; set [lake] ca_bundle"
+    if any(isinstance(each, ssl.SSLError) for each in chain):
+        return "it doesn't speak https as it should; check [lake] endpoint and ca_bundle"
     last = next((each for each in chain if isinstance(each, OSError) and each.strerror), chain[-1])
     return (last.strerror if isinstance(last, OSError) else None) or type(last).__name__

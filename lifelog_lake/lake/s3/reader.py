@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from lifelog_lake.errors import LakeDamaged
+from lifelog_lake.errors import LakeDamaged, LakeRefused
 from lifelog_lake.lake.s3.client import Client, Taken
 
 BUFFER_BYTES = 2**20
@@ -54,6 +54,11 @@ class Reader(io.RawIOBase):
             raise LakeDamaged(
                 f"{self._key} changed while it was read.", hint="Read it again.", key=self._key
             ) from None
+        if len(content) > length:
+            raise LakeRefused(
+                f"The server sent {len(content)} bytes of {self._key}, not the {length} asked for.",
+                hint="A server or proxy that can't serve ranges isn't fit for a lake.",
+            )
         view[: len(content)] = content
         self._at += len(content)
         return len(content)
