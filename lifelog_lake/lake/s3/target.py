@@ -12,8 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+import structlog
+
 from lifelog_lake import config, fsio
-from lifelog_lake.errors import LakeDenied, LakeRefused
+from lifelog_lake.beats import while_beating
+from lifelog_lake.errors import LakeDenied, LakeRefused, LifelogError
 from lifelog_lake.home import Home
 from lifelog_lake.lake.blobs import not_what_it_was
 from lifelog_lake.lake.s3 import address, probe, upload
@@ -31,6 +34,7 @@ ENGINE = {
     "max_retries": "4",
     "retry_timeout": "30s",
     "aws_checksum_algorithm": "SHA256",
+    "aws_conditional_put": "etag",  # the default, but for a variable in the environment
 }
 
 #: Uploads that nobody remembers are looked for so often.
@@ -100,7 +104,9 @@ class S3Target:
         if keys.token is not None:
             options["AWS_SESSION_TOKEN"] = keys.token
         if self._address.endpoint is not None:
+            # Both names: a variable of the second would send the log to another server than ours.
             options["AWS_ENDPOINT_URL"] = self._address.endpoint
+            options["AWS_ENDPOINT_URL_S3"] = self._address.endpoint
             if self._address.endpoint.startswith("http:"):
                 options["AWS_ALLOW_HTTP"] = "true"
         return options
@@ -175,9 +181,14 @@ class S3Target:
         while True:
             page = self._client.call("list_objects_v2", **words, **more)
             yield page
-            if not page.get("IsTruncated"):
+            if not page["IsTruncated"]:
                 return
-            more = {"ContinuationToken": page["NextContinuationToken"]}
+            token = page.get("NextContinuationToken")
+            if not token or more.get("ContinuationToken") == token:
+                raise LakeRefused(
+                    f"{self._address.server} lists without an end.", hint="The server is failing."
+                )
+            more = {"ContinuationToken": token}
 
     def write(self, key: str, content: bytes, *, at: str) -> None:
         """One put, proven by its checksum."""
@@ -207,12 +218,19 @@ class S3Target:
         """One put up to the size of a part, parts beyond it."""
         size_bytes = source.stat().st_size
         if size_bytes <= upload.PART_BYTES:
-            return self._put_small(source.read_bytes(), source, sha256)
-        try:
-            if self.stat(blob_key(sha256)).size_bytes == size_bytes:
-                return False
-        except FileNotFoundError:
-            pass
+            content = source.read_bytes()
+            if moved is None:
+                return self._put_small(content, source, sha256)
+            return while_beating(
+                lambda: self._put_small(content, source, sha256), lambda: moved(0, size_bytes)
+            )
+        # One that is remembered was completed perhaps, but never proven: its size says too little.
+        if self._memory.recall(sha256) is None:
+            try:
+                if self.stat(blob_key(sha256)).size_bytes == size_bytes:
+                    return False
+            except FileNotFoundError:
+                pass
         Upload(self._client, self._memory, source, sha256, moved).run()
         return True
 
@@ -244,6 +262,9 @@ class S3Target:
         try:
             return len(old) + upload.reap(self._client, orphan_age_s)
         except LakeDenied:  # a device's key: the hub does it
+            return len(old)
+        except LifelogError as error:  # a server that has no such list; nothing depends on it
+            structlog.get_logger().warning("reaping_failed", error=type(error).__name__)
             return len(old)
 
     def prepare(self) -> None:

@@ -23,8 +23,8 @@ from pathlib import Path
 import orjson
 
 from lifelog_lake import fsio
-from lifelog_lake.errors import LakeUnreachable
-from lifelog_lake.lake.blobs import hash_of, not_what_it_was
+from lifelog_lake.errors import LakeDamaged, LakeUnreachable
+from lifelog_lake.lake.blobs import not_what_it_was
 from lifelog_lake.lake.s3.client import Client
 from lifelog_lake.lake.s3.reader import open_reader
 from lifelog_lake.lake.store import BLOBS, Moved, blob_key
@@ -131,9 +131,14 @@ def reap(client: Client, age_s: float) -> int:
                 key = item["Key"][start:]
                 client.call("abort_multipart_upload", key, UploadId=item["UploadId"])
                 reaped += 1
-        if not page.get("IsTruncated"):
+        before = marks
+        marks = {
+            mark: page[f"Next{mark}"]
+            for mark in ("KeyMarker", "UploadIdMarker")
+            if page.get(f"Next{mark}")
+        }
+        if not page["IsTruncated"] or marks == before:
             return reaped
-        marks = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
 
 
 @dataclass(slots=True)
@@ -153,23 +158,28 @@ class Upload:
         """Begin or go on, send what is missing, complete, prove."""
         self._key = blob_key(self.sha256)
         self._size_bytes = self.source.stat().st_size
+        begun = self.memory.recall(self.sha256)
         for _ in range(MOST_STARTS):
-            begun = self.memory.recall(self.sha256) or self._begin()
+            begun = begun or self._begin()
             try:
                 parts = self._listed(begun)
                 digests, etags = self._send(begun, parts)
                 self._complete(begun, etags)
+                completed = True
             except FileNotFoundError:
                 if not self.source.exists():
                     raise
                 # Aborted or expired behind us, or completed by a call whose answer was lost.
+                digests, completed = self._digests(begun), False
+            if self._is_proven(digests):
                 self.memory.forget(self.sha256)
-                if self._is_there():
-                    return
-                continue
-            self._prove(digests)
-            self.memory.forget(self.sha256)
-            return
+                return
+            if completed:
+                raise LakeUnreachable(
+                    f"The server doesn't have {self._key} as it was sent.",
+                    hint="It is sent again; if this repeats, the server or its disk is failing.",
+                )
+            begun = None  # the note stays until another takes its place: what is there isn't proven
         raise LakeUnreachable(
             f"The upload of {self._key} vanished {MOST_STARTS} times.",
             hint="Does the server abort uploads early? It is tried again.",
@@ -196,8 +206,8 @@ class Upload:
             )
             for part in answer.get("Parts", ()):
                 found[part["PartNumber"]] = (part["ETag"].strip('"'), part["Size"])
-            marker = answer.get("NextPartNumberMarker", 0)
-            if not answer.get("IsTruncated") or not marker:
+            before, marker = marker, answer.get("NextPartNumberMarker", 0)
+            if not answer["IsTruncated"] or marker <= before:
                 return found
 
     def _send(
@@ -208,7 +218,9 @@ class Upload:
         digests: dict[int, bytes] = {}
         etags: dict[int, str] = {}
         on_the_way: dict[Future[tuple[bytes, str]], tuple[int, int]] = {}
-        self._there_bytes = 0
+        # What is there already counts from the first word on: it tells nothing of the line's speed.
+        self._there_bytes = sum(size for _, size in there.values())
+        self._tell()
 
         def collect(most: int) -> None:
             while len(on_the_way) > most:
@@ -216,7 +228,7 @@ class Upload:
                 for future in done:
                     number, size = on_the_way.pop(future)
                     digests[number], etags[number] = future.result()
-                    self._there_bytes += size
+                    self._there_bytes += size - there.get(number, ("", 0))[1]
                 self._tell()
 
         with ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="part") as threads:
@@ -269,26 +281,34 @@ class Upload:
                 MultipartUpload={"Parts": parts},
             )
 
-    def _is_there(self) -> bool:
-        """Whether the whole is there, whoever completed it: read back, as no ETag is known."""
-        try:
-            with open_reader(self.client, self._key) as file:
-                return hash_of(file) == self.sha256
-        except FileNotFoundError:
-            return False
+    def _digests(self, begun: Begun) -> list[bytes]:
+        """MD5 digests of the parts as they are here; none if the whole isn't what its hash says."""
+        whole = hashlib.sha256()
+        digests = []
+        with self.source.open("rb") as file:
+            while piece := file.read(begun.part_bytes):
+                whole.update(piece)
+                digests.append(hashlib.md5(piece, usedforsecurity=False).digest())
+                self._tell()
+        return digests if whole.hexdigest() == self.sha256 else []
 
-    def _prove(self, digests: list[bytes]) -> None:
-        """By the server's own MD5 of the parts' MD5s, or else by reading it back."""
-        found = self.client.call("head_object", self._key)
-        made = hashlib.md5(b"".join(digests), usedforsecurity=False).hexdigest()
-        etag = found["ETag"].strip('"')
-        if found["ContentLength"] == self._size_bytes and etag == f"{made}-{len(digests)}":
-            return
-        if not self._is_there():
-            raise LakeUnreachable(
-                f"The server has other bytes for {self._key} than it was sent.",
-                hint="It is sent again; if this repeats, the server or its disk is failing.",
-            )
+    def _is_proven(self, digests: list[bytes]) -> bool:
+        """Whether the whole is there: by the server's own MD5 of the parts' MD5s, or read back."""
+        try:
+            found = self.client.call("head_object", self._key)
+            if found["ContentLength"] != self._size_bytes:
+                return False
+            made = hashlib.md5(b"".join(digests), usedforsecurity=False).hexdigest()
+            if found["ETag"].strip('"') == f"{made}-{len(digests)}":
+                return True
+            whole = hashlib.sha256()
+            with open_reader(self.client, self._key) as file:
+                while piece := file.read(PART_BYTES):
+                    whole.update(piece)
+                    self._tell()  # hours perhaps: a supervisor must see life
+        except (FileNotFoundError, LakeDamaged):  # not there, or another shipper writes it just now
+            return False
+        return whole.hexdigest() == self.sha256
 
     def _tell(self) -> None:
         if self.moved is not None:
