@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,9 +18,9 @@ from lifelog_lake.lake import parse_url
 from lifelog_lake.lake.s3 import open_s3
 from lifelog_lake.lake.verify import verify
 from lifelog_lake.ship import Shipper
-from tests.fixtures.oracle import assert_whole, produce, ship_until_well, some
+from tests.fixtures.oracle import assert_whole, big, produce, ship_until_well, some
 from tests.fixtures.proxy import Fault, Proxy
-from tests.fixtures.s3 import BUCKET, DEVICE, DEVICE_POLICY, HUB, S3Server
+from tests.fixtures.s3 import BUCKET, DEVICE, DEVICE_POLICY, HUB, S3Server, weed
 from tests.helpers import make_home, ship, window
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -223,3 +224,41 @@ def test_verify_names_what_is_damaged(
         or "/window/" in item.where
         for item in found
     ), found  # fmt: skip
+
+
+def shell(server: S3Server, command: str) -> str:
+    """An administrator's command to the server."""
+    master, filer = server.ports[1], server.ports[3]
+    done = subprocess.run(
+        [weed(), "shell", f"-master=127.0.0.1:{master}", f"-filer=127.0.0.1:{filer}"],
+        input=f"{command}\n", capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    return done.stdout + done.stderr
+
+
+def enforced(server: S3Server, becomes: str) -> None:
+    """Have the quotas looked at until a bucket becomes so: the server counts now and then."""
+    deadline_s = time.monotonic() + 120
+    while becomes not in shell(server, "s3.bucket.quota.enforce -apply"):
+        assert time.monotonic() < deadline_s
+        time.sleep(1)
+
+
+def test_a_bucket_over_its_quota_keeps_everything_waiting(
+    tmp_path: Path, s3_server: S3Server, s3_url: str
+) -> None:
+    bucket = f"small-{s3_url[-6:]}"
+    s3_server.make_bucket(bucket)
+    home = make_home(tmp_path / "home", lake=f"s3://{bucket}/me")
+    ledger = tmp_path / "ledger"
+    produce(home, ledger, big(3 * 2**20))
+    ship(home)
+    shell(s3_server, f"s3.bucket.quota -name={bucket} -sizeMB=1 -op=set")
+    enforced(s3_server, "read only")
+    produce(home, ledger, big(100, n=1))
+    with pytest.raises(LakeUnreachable, match=bucket):
+        Shipper.of(home).run_once()
+    shell(s3_server, f"s3.bucket.quota -name={bucket} -sizeMB=100 -op=set")
+    enforced(s3_server, "writable")
+    ship_until_well(Shipper.of(home))
+    assert_whole(home, ledger=ledger)
