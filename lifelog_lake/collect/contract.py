@@ -40,7 +40,7 @@ from lifelog_lake.beats import State
 from lifelog_lake.clock import SystemClock
 from lifelog_lake.collect import registry
 from lifelog_lake.collect.protocol import CollectorSettings, streams_of
-from lifelog_lake.collect.rig import Rig, held, logging_of, until_let_go
+from lifelog_lake.collect.rig import Held, Rig, logging_of, until_let_go
 from lifelog_lake.events import STREAMS, Event, is_pulled, new_event
 from lifelog_lake.pause import clear_pause, set_pause
 from lifelog_lake.spool import Record
@@ -247,7 +247,7 @@ class CollectorContract:
             self.give()
             rig.until_rows()  # libraries are loaded, the spool is open
             rig.runner.stop()
-            before = held()
+            before = Held.now()
             for _ in range(2):
                 rig.start()
                 rig.until_observed()
@@ -270,7 +270,7 @@ class CollectorContract:
             self.give()
             rig.until_rows()
             rig.runner.stop()
-            before = held()
+            before = Held.now()
             rig.start()
             rig.until_observed()
             set_pause(rig.home.path, SystemClock())

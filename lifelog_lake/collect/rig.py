@@ -8,7 +8,7 @@ import io
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,23 +146,38 @@ class Rig:
         return found
 
 
-def held() -> dict[str, int]:
-    """What this process holds: threads, open files, processes below it."""
-    gc.collect()
-    me = psutil.Process()
-    files = getattr(me, "num_fds", None) or me.num_handles  # type: ignore[attr-defined,unused-ignore]
-    return {
-        "threads": threading.active_count(),
-        "files": files(),
-        "processes": len(me.children(recursive=True)),
-    }
+@dataclass(frozen=True)
+class Held:
+    """What this process holds. Threads and processes are told apart, so that one
+    that ends of itself meanwhile doesn't hide one that was left behind."""
+
+    threads: frozenset[threading.Thread]
+    processes: frozenset[psutil.Process]
+    files: int
+
+    @classmethod
+    def now(cls) -> Held:
+        gc.collect()
+        me = psutil.Process()
+        files = getattr(me, "num_fds", None) or me.num_handles  # type: ignore[attr-defined,unused-ignore]
+        return cls(
+            frozenset(threading.enumerate()), frozenset(me.children(recursive=True)), files()
+        )
+
+    def more_than(self, before: Held) -> list[str]:
+        """What is held here and wasn't before, in words."""
+        more = [*(self.threads - before.threads), *(self.processes - before.processes)]
+        said = [str(one) for one in more]
+        if self.files > before.files:
+            said.append(f"{self.files - before.files} open files")
+        return said
 
 
-def until_let_go(before: Mapping[str, int], within_s: float = 10.0) -> None:
+def until_let_go(before: Held, within_s: float = 10.0) -> None:
     """Wait until no more is held than before; AssertionError if it takes longer."""
     deadline_s = time.monotonic() + within_s
-    while any((now := held())[kind] > before[kind] for kind in before):
-        assert time.monotonic() < deadline_s, f"still held after stop: {now}, before: {before}"
+    while more := Held.now().more_than(before):
+        assert time.monotonic() < deadline_s, f"still held after stop: {'; '.join(more)}"
         time.sleep(0.1)
 
 
