@@ -72,6 +72,7 @@ class CollectorContract:
 
     def give(self) -> None:
         """Make the source give at least one more event."""
+        # For the author of a collector: no test can do without it, and none can guess it.
         raise NotImplementedError("say how the source gives an event: def give(self)")
 
     def take_away(self) -> None:
@@ -80,6 +81,7 @@ class CollectorContract:
 
     def bring_back(self) -> None:
         """Make the source available again."""
+        # Reached only by who says how the source goes away, and must say the other half.
         raise NotImplementedError("say how the source comes back: def bring_back(self)")
 
     # --- what it is ---------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from lifelog_lake.cli import app as cli_app
 from lifelog_lake.cli.pause import duration_s
 from lifelog_lake.errors import UsageError
 from tests.fixtures.command import LIFELOG, Done, Run, a_command, a_home, recorded, said  # noqa: F401 - fixtures
+from tests.needs import require_linux
 
 COMMANDS = (
     ["up"], ["collect"], ["init"], ["ship"], ["status"], ["doctor"], ["verify"], ["pause"],
@@ -168,8 +169,8 @@ def test_a_home_that_is_a_file_is_said(lifelog: Run, home: Path, words: list[str
     assert "--home" in said(done)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="nobody can make a directory in /proc")
 def test_a_home_that_cant_be_made_is_said(lifelog: Run) -> None:
+    require_linux("nobody, root neither, can make a directory in /proc")
     done = lifelog("status", "--home", "/proc/lifelog")
     assert done.returncode == 2
     assert "/proc/lifelog can't be used" in said(done)

@@ -20,6 +20,7 @@ from lifelog_lake import logs
 from lifelog_lake.config import Settings
 from lifelog_lake.errors import LakeUnreachable, UsageError
 from lifelog_lake.home import Home
+from tests.needs import require_linux
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "Geheimnis"
@@ -343,10 +344,10 @@ def test_a_file_that_somebody_moved_is_begun_anew(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "moved.jsonl").read_text())["seq"] == 1
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has /dev/full")
 def test_a_full_disk_is_said_once_and_stops_nothing(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    require_linux("/dev/full is a disk that is always full")
     logs.setup_logging(home_at(tmp_path, file="/dev/full"), "ship")
     for _ in range(3):
         logger().info("shipped", title=SECRET)
