@@ -146,7 +146,7 @@ class Rig:
         return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
     """What this process holds. Threads and processes are told apart, so that one
     that ends of itself meanwhile doesn't hide one that was left behind."""
@@ -157,11 +157,14 @@ class Held:
 
     @classmethod
     def now(cls) -> Held:
+        """What is held at this moment."""
         gc.collect()
         me = psutil.Process()
         files = getattr(me, "num_fds", None) or me.num_handles  # type: ignore[attr-defined,unused-ignore]
         return cls(
-            frozenset(threading.enumerate()), frozenset(me.children(recursive=True)), files()
+            threads=frozenset(threading.enumerate()),
+            processes=frozenset(me.children(recursive=True)),
+            files=files(),
         )
 
     def more_than(self, before: Held) -> list[str]:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field
 from lifelog_lake.collect import contract
 from lifelog_lake.collect.contract import CollectorContract
 from lifelog_lake.collect.protocol import CollectorSettings, Context
+from lifelog_lake.collect.rig import Held, until_let_go
 from lifelog_lake.errors import Unavailable
 from lifelog_lake.events import new_event, pulled_id
 
@@ -254,6 +255,17 @@ def test_a_broken_one_is_seen(
 ) -> None:
     with pytest.raises(kind, match=why):
         parts_of(case(broken))[f"test_{name}"](tmp_path)
+
+
+def test_one_thread_that_ends_hides_none_that_is_left() -> None:
+    ending, left = threading.Event(), threading.Event()
+    HELD.extend([ending, left])
+    threading.Thread(target=ending.wait, daemon=True).start()
+    before = Held.now()
+    ending.set()
+    threading.Thread(target=left.wait, daemon=True).start()
+    with pytest.raises(AssertionError, match="still held"):
+        until_let_go(before, 1.0)
 
 
 def test_what_it_is_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:

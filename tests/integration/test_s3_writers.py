@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from lifelog_lake.lake import parse_url
 from lifelog_lake.lake.s3 import open_s3
 from lifelog_lake.lake.verify import verify
 from lifelog_lake.ship import Shipper
+from tests.fixtures.device import wait_for
 from tests.fixtures.oracle import assert_whole, big, produce, ship_until_well, some
 from tests.fixtures.proxy import Fault, Proxy
 from tests.fixtures.s3 import BUCKET, DEVICE, DEVICE_POLICY, HUB, S3Server, weed
@@ -238,10 +238,8 @@ def shell(server: S3Server, command: str) -> str:
 
 def enforced(server: S3Server, becomes: str) -> None:
     """Have the quotas looked at until a bucket becomes so: the server counts now and then."""
-    deadline_s = time.monotonic() + 120
-    while becomes not in shell(server, "s3.bucket.quota.enforce -apply"):
-        assert time.monotonic() < deadline_s
-        time.sleep(1)
+    command = "s3.bucket.quota.enforce -apply"
+    wait_for(lambda: becomes in shell(server, command), f"A bucket that becomes {becomes}")
 
 
 def test_a_bucket_over_its_quota_keeps_everything_waiting(
