@@ -251,7 +251,11 @@ _CATALOGUE: tuple[Stream, ...] = (
         derived=True,
         columns=(
             *_DERIVED,
-            *_columns(width=("int64", "px"), height=("int64", "px")),
+            *_columns(
+                source_sha256=("string", "sha256 of the content it was made from"),
+                width=("int64", "px"),
+                height=("int64", "px"),
+            ),
         ),
     ),
     Stream(

@@ -6,6 +6,7 @@ Layout, format 1::
     tables/<stream>/               one Delta table a stream, partitioned by date (UTC day of `at`)
         date=YYYY-MM-DD/<sha256 of the file>.parquet
         _torn/                     log entries that a power loss left unfinished, never acked
+    tables/_days/                  daily summaries, a Delta table made from the others
     blobs/sha256/ab/cd/<sha256>    immutable, content-addressed
     control/                       config revisions, commands, leases
 

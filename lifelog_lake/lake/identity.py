@@ -39,6 +39,11 @@ class LakeIdentity:
         """``<lake id>/<generation>``: what a spool's acks belong to."""
         return f"{self.lake_id}/{self.generation}"
 
+    @property
+    def is_settled(self) -> bool:
+        """False while ``lifelog demo`` fills or removes it: nothing is derived from it then."""
+        return self.demo is None or self.demo.get("state") == "complete"
+
 
 def read_identity(target: Store) -> LakeIdentity | None:
     """The lake at a target, None if there is none; :class:`LakeRefused` for a newer format."""

@@ -88,8 +88,8 @@ class LocalTarget:
         return SyncedLog(self.table(stream), self.root)
 
     def streams(self) -> list[str]:
-        """Names of the tables that exist."""
-        logs = (self.root / TABLES).glob(f"*/{LOG}")
+        """Names of the tables that exist, those of the derived ones left out."""
+        logs = (self.root / TABLES).glob(f"[!_]*/{LOG}")
         return sorted(path.parent.name for path in logs if _has_entry(path))
 
     def read(self, key: str) -> bytes:

@@ -102,7 +102,10 @@ class Store(Protocol):
         """The keeper of a table's log."""
 
     def streams(self) -> list[str]:
-        """Names of the tables that exist, sorted."""
+        """Names of the streams' tables that exist, sorted.
+
+        A table whose name begins with an underscore is no stream: it is made from others.
+        """
 
     def read(self, key: str) -> bytes:
         """A small object, whole."""

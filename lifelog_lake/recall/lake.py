@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import quote
 
 import polars as pl
 import tzlocal
@@ -17,9 +15,10 @@ from lifelog_lake.home import open_home
 from lifelog_lake.lake import parse_url, read_identity, require_known
 from lifelog_lake.lake.identity import LakeIdentity
 from lifelog_lake.lake.store import Store, blob_key
+from lifelog_lake.recall.days import app_days, days
 from lifelog_lake.recall.schema import polars_schema
 from lifelog_lake.recall.summary import as_html, summary
-from lifelog_lake.recall.tables import Tables
+from lifelog_lake.recall.tables import Tables, scan
 from lifelog_lake.recall.timeline import reach, timeline
 from lifelog_lake.recall.usage import usage
 
@@ -62,6 +61,11 @@ class Lake:
         return self._target.url
 
     @property
+    def store(self) -> Store:
+        """Where it lies, for what reads its objects by their keys."""
+        return self._target
+
+    @property
     def demo(self) -> Mapping[str, object] | None:
         """What ``lifelog demo`` filled it with; None for a lake of real days."""
         return self._identity.demo
@@ -92,10 +96,7 @@ class Lake:
             )
         if not there:
             return pl.LazyFrame(schema=polars_schema(stream))
-        url = self._target.table_url(stream)
-        # polars 2.1 looks for local files under their percent-encoded names: pyarrow reads those.
-        odd = quote(Path(url).as_posix(), safe="/:") != Path(url).as_posix()
-        rows = pl.scan_delta(url, use_pyarrow=odd, storage_options=self._target.scan_options)
+        rows = scan(self._target, stream)
         if stream not in STREAMS:
             return rows
         # Asking the frame itself would tie it to the version that is there now.
@@ -175,6 +176,38 @@ class Lake:
         Raises :class:`~lifelog_lake.errors.UsageError` for a range or a column that there isn't.
         """
         return usage(self.rows, start, end, by, afk=afk, devices=devices)
+
+    def days(
+        self,
+        start: date | str,
+        end: date | str | None = None,
+        streams: Sequence[str] | str | None = None,
+        devices: Sequence[str] | str | None = None,
+    ) -> pl.DataFrame:
+        """What the lake holds by day (UTC), stream and device, from the daily summaries.
+
+        They are made by the hub now and then: what was shipped since isn't in them. ``start`` and
+        ``end`` (exclusive) are days; without ``end`` it is one day. Columns: date, stream, device,
+        rows, contents and blob_bytes (of the content that events name; what several events share
+        counts each time), first_at and last_at (when the first and the last row began). Raises
+        :class:`~lifelog_lake.errors.UsageError` if there are no summaries yet.
+        """
+        return days(self._target, start, end, streams, devices)
+
+    def app_days(
+        self,
+        start: datetime | date | str,
+        end: datetime | date | str | None = None,
+        *,
+        devices: Sequence[str] | str | None = None,
+    ) -> pl.DataFrame:
+        """Time by day, device and program without the time away, from the daily summaries.
+
+        The same as ``usage(start, end, by=("day", "device", "app"))`` when the summaries were
+        made, in a fraction of its time. Days are by this machine's clock, the range is as in
+        :meth:`timeline`, to the quarter of an hour. Columns: day, device, app, time.
+        """
+        return app_days(self._target, start, end, devices)
 
     def summary(self) -> pl.DataFrame:
         """What the lake holds, one row a stream; in a notebook the lake itself shows this as HTML.

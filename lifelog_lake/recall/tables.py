@@ -9,11 +9,12 @@ vacuum may take them away a week after compaction has replaced them.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from urllib.parse import unquote
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from urllib.parse import quote, unquote
 
 import polars as pl
 from deltalake import DeltaTable
@@ -86,6 +87,11 @@ class Contents:
             pl.col("at") < end, (pl.col("at") >= start) | (pl.col("end") > start)
         )
 
+    def on(self, days: Collection[date]) -> pl.LazyFrame:
+        """The rows of some days (UTC), by when they began."""
+        wanted = self.files.filter(pl.col("date").is_in(sorted(days)))
+        return self._read(wanted["path"].to_list()).filter(pl.col("date").is_in(sorted(days)))
+
     def since(self, start: datetime) -> pl.LazyFrame:
         """The rows from a time on."""
         wanted = self.files.filter(
@@ -154,6 +160,14 @@ class Tables:
             return [self.of(stream) for stream in streams]
         with ThreadPoolExecutor(min(THREADS, len(streams))) as threads:
             return list(threads.map(self.of, streams))
+
+
+def scan(store: Store, stream: str) -> pl.LazyFrame:
+    """All rows of a table, lazily, resolved when they are collected."""
+    url = store.table_url(stream)
+    # polars 2.1 looks for local files under their percent-encoded names: pyarrow reads those.
+    odd = quote(Path(url).as_posix(), safe="/:") != Path(url).as_posix()
+    return pl.scan_delta(url, use_pyarrow=odd, storage_options=store.scan_options)
 
 
 def _opened(store: Store, stream: str) -> DeltaTable:

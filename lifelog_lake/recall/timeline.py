@@ -160,7 +160,7 @@ def _span(
     elif isinstance(start, datetime):
         last = first + timedelta(days=1)
     else:
-        day = _day(start) if isinstance(start, str) else start
+        day = day_of(start) if isinstance(start, str) else start
         last = _midnight(
             (day or first.astimezone(tzlocal.get_localzone()).date()) + timedelta(days=1)
         )
@@ -179,7 +179,7 @@ def _instant(value: datetime | date | str, name: str) -> datetime:
         return _midnight(value)
     if not isinstance(value, str):
         raise UsageError(f"'{name}' is a {type(value).__name__}.", hint="Give a time or its text.")
-    if (day := _day(value)) is not None:
+    if (day := day_of(value)) is not None:
         return _midnight(day)
     try:
         parsed = datetime.fromisoformat(value)
@@ -193,7 +193,8 @@ def _instant(value: datetime | date | str, name: str) -> datetime:
     )
 
 
-def _day(value: str) -> date | None:
+def day_of(value: str) -> date | None:
+    """The day that a text names, by this machine's clock; None for what is no day."""
     today = datetime.now(tzlocal.get_localzone()).date()
     if value == "today":
         return today

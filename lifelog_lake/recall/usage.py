@@ -45,11 +45,11 @@ def usage(
     first, last = span(start, end)
 
     def load(stream: str, *columns: str) -> pl.DataFrame:
-        found = rows(stream, first, last).filter(pl.col("end").is_not_null())
+        found = _lasting(rows(stream, first, last), *columns)
         if devices is not None:
             chosen = [devices] if isinstance(devices, str) else list(devices)
             found = found.filter(pl.col("device").is_in(chosen))
-        return _with_host(found.select("device", "bucket", "at", "end", *columns)).collect()
+        return found.collect()
 
     if "site" in keys:
         spent = load("web", "url", "title").with_columns(site=site(pl.col("url")))
@@ -66,10 +66,58 @@ def usage(
     return _counted(during(spent, whole), keys)
 
 
-def _with_host(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """One device may have taken in the activity of several hosts: a bucket's name says which."""
+def by_quarter(rows: Rows, start: datetime, end: datetime) -> pl.DataFrame:
+    """Time of each program in each quarter of an hour, so that :func:`usage` can be put together.
+
+    Which time counts depends on what hosts tell of presence in the whole of a range, and that is
+    known only when it is asked for. So there are three sums of µs: ``time_us``, all of it;
+    ``host_us``, of it while the host's own presence was told; ``device_us``, while that of any
+    host of the device was. Columns: device, host, app, at (of the quarter, UTC) and these.
+    """
+    whole = pl.DataFrame({"at": [start], "end": [end]}).cast(pl.Datetime("us", "UTC"))
+    spent = during(_lasting(rows("window", start, end), "app").collect(), whole)
+    presence = _lasting(rows("afk", start, end), "status").collect()
+    there = presence.filter(pl.col("status") == "not-afk")
+    sums = {
+        "time_us": spent,
+        "host_us": during(spent, there, by=("device", "host")),
+        "device_us": during(spent, there, by="device"),
+    }
+    keys = ("device", "host", "app", "at")
+    lasted = (pl.col("end") - pl.col("at")).dt.total_microseconds().sum()
+    parts = [
+        _quarters(part)
+        .group_by("device", "host", "app", at=pl.col("at").dt.truncate("15m"))
+        .agg(lasted.alias(name))
+        for name, part in sums.items()
+    ]
+    summed = pl.concat(parts, how="diagonal").group_by(keys).agg(pl.col(*sums).sum())
+    return summed.filter(pl.col("time_us") > 0).sort(keys)
+
+
+def told_of_presence(rows: Rows, start: datetime, end: datetime) -> pl.DataFrame:
+    """On which days (UTC) of a range a device's hosts told of presence: date, device, host."""
+    moment = timedelta(microseconds=1)
+    found = _lasting(rows("afk", start, end)).select(
+        "device",
+        "host",
+        date=pl.date_ranges(
+            pl.max_horizontal("at", pl.lit(start)).dt.date(),
+            pl.max_horizontal("at", pl.min_horizontal("end", pl.lit(end)) - moment).dt.date(),
+        ),
+    )
+    return found.explode("date").unique().sort("date", "device", "host").collect()
+
+
+def _lasting(rows: pl.LazyFrame, *columns: str) -> pl.LazyFrame:
+    """Rows that have an end, and whose they are.
+
+    One device may have taken in the activity of several hosts: a bucket's name says which.
+    """
     host = pl.col("bucket").str.extract(r"^[^_]*_(.+)$").fill_null("")
-    return rows.with_columns(host=host)
+    return rows.filter(pl.col("end").is_not_null()).select(
+        "device", "at", "end", *columns, host=host
+    )
 
 
 def _while(target: pl.DataFrame, holding: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:

@@ -38,14 +38,20 @@ class ContentHandler(LifelogHandler):
         """Even if a browser were fooled into rendering it: no script, no origin."""
         return "sandbox; default-src 'none'"
 
+    def is_named(self, sha256: str) -> bool:
+        """Whether an address names a blob at all; if not, the request has been refused."""
+        if _SHA256.fullmatch(sha256) is not None:
+            return True
+        self.refuse(
+            400,
+            "That isn't the name of a blob.",
+            "A blob is named by its sha256: 64 digits, 0-9 and a-f.",
+        )
+        return False
+
     async def open_blob(self, sha256: str) -> BinaryIO | None:
         """The blob's file; None once the request has been refused."""
-        if _SHA256.fullmatch(sha256) is None:
-            self.refuse(
-                400,
-                "That isn't the name of a blob.",
-                "A blob is named by its sha256: 64 digits, 0-9 and a-f.",
-            )
+        if not self.is_named(sha256):
             return None
         try:
             return await self.reader.run(self.reader.lake.blob, sha256)

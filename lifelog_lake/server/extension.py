@@ -16,7 +16,13 @@ from lifelog_lake.server.app_proxy import APP_BASE, AppProxy, Page
 from lifelog_lake.server.base import READER, NotThere
 from lifelog_lake.server.blobs import BlobHandler
 from lifelog_lake.server.reading import LakeReader
-from lifelog_lake.server.thumbnails import THUMBNAILS, ThumbnailHandler, Thumbnails
+from lifelog_lake.server.thumbnails import (
+    DERIVED,
+    THUMBNAILS,
+    Derived,
+    ThumbnailHandler,
+    Thumbnails,
+)
 from lifelog_lake.server.timeline import LakeHandler, SummaryHandler, TimelineHandler
 
 #: Pages that exist, each a tab of the app notebook.
@@ -41,6 +47,7 @@ class LifelogExtension(ExtensionApp):
     app_process: AppProcess
     reader: LakeReader
     thumbnails: Thumbnails
+    derived: Derived
 
     def initialize_settings(self) -> None:
         """Make what the handlers share."""
@@ -51,6 +58,8 @@ class LifelogExtension(ExtensionApp):
         self.settings[READER] = self.reader
         self.thumbnails = Thumbnails(default_home() / "index" / "thumbnails")
         self.settings[THUMBNAILS] = self.thumbnails
+        self.derived = Derived(default_home())
+        self.settings[DERIVED] = self.derived
 
     def initialize_handlers(self) -> None:
         """Mount the routes; the most special first."""
@@ -80,3 +89,4 @@ class LifelogExtension(ExtensionApp):
         await self.app_process.stop()
         self.reader.close()
         self.thumbnails.close()
+        self.derived.close()

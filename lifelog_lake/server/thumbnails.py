@@ -1,16 +1,17 @@
 """``/lifelog/api/thumbnails/{sha256}``: a frame made small for the strip, as WebP.
 
-Made on first use, in two threads of its own, and kept in ``HOME/index/thumbnails``: disposable,
-bounded, the least used go first. A picture is input from a device: its format is recognised by its
-bytes, and one that would need too much memory is refused before it is decoded.
+The lake's own one (:mod:`lifelog_lake.care.thumbnails`) if there is one. Else it is made on first
+use, in two threads of its own, and kept in ``HOME/index/thumbnails``: disposable, bounded, the
+least used go first.
 """
 
 from __future__ import annotations
 
 import asyncio
-import io
 import os
+import sqlite3
 import threading
+import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -19,7 +20,10 @@ import structlog
 from tornado.web import authenticated
 
 from lifelog_lake import fsio
-from lifelog_lake.errors import UsageError
+from lifelog_lake.care.pictures import WIDTH_PX, shrink
+from lifelog_lake.care.thumbnail_index import ThumbnailIndex
+from lifelog_lake.errors import LakeDamaged, UsageError
+from lifelog_lake.lake.store import Store, blob_key
 from lifelog_lake.server.base import explained
 from lifelog_lake.server.blobs import ContentHandler
 from lifelog_lake.server.ranges import etag_matches
@@ -27,15 +31,48 @@ from lifelog_lake.server.ranges import etag_matches
 log = structlog.get_logger(__name__)
 
 THUMBNAILS = "lifelog_lake_thumbnails"
-#: Wide enough for a tile on a dense screen; a tall picture keeps its width.
-WIDTH_PX, MOST_HEIGHT_PX = 320, 640
-QUALITY = 70
-FORMATS = ("WEBP", "PNG", "JPEG", "AVIF")
-MOST_BYTES = 64 * 1024 * 1024
-#: Three bytes a pixel while it is decoded: an 8K screen has 33 million.
-MOST_PIXELS = 40_000_000
+DERIVED = "lifelog_lake_derived_thumbnails"
 THREADS = 2
 KEPT_BYTES = 512 * 1024 * 1024
+#: Seconds for which the lake isn't asked again whether it has new ones.
+FRESH_S = 5.0
+
+
+class Derived:
+    """The small pictures that the lake has; ``home`` is where their index is kept."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self._index: ThumbnailIndex | None = None
+        self._lock = threading.Lock()
+        self._next_s = 0.0
+
+    def read(self, store: Store, sha256: str) -> bytes | None:
+        """The small picture of a content; None if the lake has none that can be read."""
+        try:
+            small = self._refreshed(store).get(sha256)
+            if small is None:
+                return None
+            return store.read(blob_key(small))
+        except (FileNotFoundError, LakeDamaged, sqlite3.Error) as error:
+            # The picture itself is there all the same, and is made small now.
+            log.warning("derived_thumbnail_unreadable", reason=str(error))
+            return None
+
+    def close(self) -> None:
+        """Let the index go."""
+        with self._lock:
+            if self._index is not None:
+                self._index.close()
+
+    def _refreshed(self, store: Store) -> ThumbnailIndex:
+        with self._lock:
+            if self._index is None:
+                self._index = ThumbnailIndex(self._home, store)
+            if time.monotonic() >= self._next_s:
+                self._next_s = time.monotonic() + FRESH_S
+                self._index.refresh()
+            return self._index
 
 
 class Thumbnails:
@@ -109,26 +146,39 @@ class ThumbnailHandler(ContentHandler):
     @explained
     async def get(self, sha256: str) -> None:
         """The small picture of a blob."""
+        if not self.is_named(sha256):
+            return
+        etag = f'"{sha256}-{WIDTH_PX}"'
+        has_it = etag_matches(self.request.headers.get("If-None-Match"), etag)
+        content = await self.reader.run(self._derived, sha256)
+        if content is None:
+            content = await self._of_the_blob(sha256, wanted=not has_it)
+        if content is None:
+            return
+        self.allow_to_keep(etag)
+        if has_it:
+            self.set_status(304)
+            self.finish(set_content_type="image/webp")
+            return
+        self.set_header("Content-Length", str(len(content)))
+        self.finish(content, set_content_type="image/webp")
+
+    def _derived(self, sha256: str) -> bytes | None:
+        derived = cast(Derived, self.settings[DERIVED])
+        return derived.read(self.reader.lake.store, sha256)
+
+    async def _of_the_blob(self, sha256: str, *, wanted: bool) -> bytes | None:
+        """Made of the blob itself, if wanted; None once the request is refused or given up."""
         file = await self.open_blob(sha256)
         if file is None:
-            return
+            return None
         try:
-            etag = f'"{sha256}-{WIDTH_PX}"'
-            if etag_matches(self.request.headers.get("If-None-Match"), etag):
-                self.allow_to_keep(etag)
-                self.set_status(304)
-                self.finish(set_content_type="image/webp")
-                return
-            content = await self._make(sha256, file)
+            return await self._make(sha256, file) if wanted else b""
         except UsageError as error:
             self.refuse(415, error.message, error.hint)
-            return
+            return None
         finally:
             await self.reader.run(file.close)
-        if content is not None:
-            self.allow_to_keep(etag)
-            self.set_header("Content-Length", str(len(content)))
-            self.finish(content, set_content_type="image/webp")
 
     async def _make(self, sha256: str, file: BinaryIO) -> bytes | None:
         thumbnails = cast(Thumbnails, self.settings[THUMBNAILS])
@@ -142,36 +192,3 @@ class ThumbnailHandler(ContentHandler):
         """Don't make what nobody waits for; what has begun is finished and kept."""
         if self._making is not None:
             self._making.cancel()
-
-
-def shrink(file: BinaryIO) -> bytes:
-    """A picture as a small WebP. Raises :class:`UsageError` for anything else."""
-    from PIL import Image, UnidentifiedImageError
-
-    hint = "Open the content itself: /lifelog/api/blobs/ and its name."
-    size = file.seek(0, 2)
-    file.seek(0)
-    if size > MOST_BYTES:
-        raise UsageError("The picture's file is too large to be made small.", hint=hint)
-    try:
-        with Image.open(file, formats=FORMATS) as picture:
-            if picture.width * picture.height > MOST_PIXELS:
-                raise UsageError("The picture has too many pixels to be made small.", hint=hint)
-            picture.draft("RGB", (WIDTH_PX, MOST_HEIGHT_PX))  # a JPEG is decoded small at once
-            small = picture.convert("RGB")
-            small.thumbnail((WIDTH_PX, MOST_HEIGHT_PX), Image.Resampling.BILINEAR, reducing_gap=2.0)
-    except UnidentifiedImageError:
-        raise UsageError("This content isn't a picture.", hint=hint) from None
-    # The AVIF decoder says RuntimeError; MemoryError is a size that a damaged header made up.
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        RuntimeError,
-        MemoryError,
-        Image.DecompressionBombError,
-    ):
-        raise UsageError("The picture is damaged.", hint=hint) from None
-    content = io.BytesIO()
-    small.save(content, "WEBP", quality=QUALITY, method=2)
-    return content.getvalue()

@@ -14,7 +14,18 @@ from pathlib import Path
 
 import structlog
 
-from tests.bench import activitywatch, demo, page, recall, report, rest, s3, shipping, spooling
+from tests.bench import (
+    activitywatch,
+    demo,
+    derive,
+    page,
+    recall,
+    report,
+    rest,
+    s3,
+    shipping,
+    spooling,
+)
 from tests.bench.pairs import Row
 
 BENCHES: dict[str, Callable[..., Iterator[Row]]] = {
@@ -23,6 +34,7 @@ BENCHES: dict[str, Callable[..., Iterator[Row]]] = {
     "rest": rest.run,
     "s3": s3.run,
     "demo": demo.run,
+    "derive": derive.run,
     "recall": recall.run,
     "page": page.run,
     "activitywatch": activitywatch.run,

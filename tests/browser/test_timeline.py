@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
@@ -11,8 +12,21 @@ from zoneinfo import ZoneInfo
 import pytest
 from playwright.sync_api import Page, expect
 
+from lifelog_lake.care import thumbnails
+from lifelog_lake.clock import SystemClock
+from lifelog_lake.lake import parse_url
+from lifelog_lake.lake.store import blob_key
 from tests.browser.conftest import PHONE, WIDE, Opener, Seen
-from tests.browser.hub import HOSTILE, Hub, alive, family, minutes_ago, ship_frames, wait_until
+from tests.browser.hub import (
+    HOSTILE,
+    Hub,
+    alive,
+    family,
+    minutes_ago,
+    picture,
+    ship_frames,
+    wait_until,
+)
 from tests.browser.lanes import LABELS, lane_y, plot
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -331,6 +345,23 @@ def test_a_picture_that_is_gone_is_said(full_hub: Hub, visit: Opener, seen: Seen
     expect(page.locator(".ll-missing").first).to_be_visible()
     page.locator(TILES).first.click()
     expect(page.locator(".ll-broken")).to_contain_text("lifelog verify")
+
+
+def test_the_lakes_own_small_pictures_are_shown(full_hub: Hub, visit: Opener) -> None:
+    noon = minutes_ago(40 * 24 * 60).replace(hour=12, minute=0)
+    ship_frames(full_hub.home, [noon + timedelta(seconds=10 * n) for n in range(4)], name="Derived")
+    store = parse_url(full_hub.home.lake_url, full_hub.home)
+    thumbnails.run(full_hub.home, store, SystemClock())
+    names = []
+    for n in range(4):  # without them, nothing could be made small any more
+        content = picture(f"Derived {n}", kind="PNG" if n % 2 else "WEBP")
+        names.append(hashlib.sha256(content).hexdigest())
+        store.place(blob_key(names[-1])).write_bytes(b"gone")
+    small, client = f"{full_hub.url}lifelog/api/thumbnails/{names[0]}", full_hub.client()
+    wait_until("The server doesn't see them.", 60, lambda: client.get(small).status_code == 200)
+    page = visit(full_hub, f"lifelog/timeline?range=day&at={noon:%Y-%m-%d}T12:00:00Z")
+    expect(page.locator(".ll-count")).to_have_text("4 frames")
+    wait_until("The small pictures aren't shown.", 30, lambda: painted(page) == 4)
 
 
 def test_log_out_and_notebooks(full_hub: Hub, visit: Opener) -> None:

@@ -80,6 +80,7 @@ class Suite:
             store.write(name, b"{}", at="data")
         assert list(store.keys("tables/t/_delta_log")) == names
         assert len(list(store.keys("tables/t"))) == 24
+        store.write("tables/_sums/_delta_log/00000000000000000000.json", b"{}", at="data")
         assert store.streams() == ["t"]
         store.delete(names[0], at="data")
         assert list(store.keys("tables/t/_delta_log")) == names[1:]

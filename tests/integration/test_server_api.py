@@ -12,8 +12,12 @@ import pytest
 import requests
 from PIL import Image
 
+from lifelog_lake.care import thumbnails
+from lifelog_lake.care.pictures import shrink
 from lifelog_lake.clock import SystemClock, to_us
 from lifelog_lake.events import BlobSource, new_event
+from lifelog_lake.lake import parse_url
+from lifelog_lake.lake.store import blob_key
 from lifelog_lake.ship.shipper import Shipper
 from lifelog_lake.spool.queue import Spool
 from tests.browser.hub import (
@@ -204,6 +208,27 @@ def test_a_frame_is_made_small_once_and_may_be_kept_for_ever(hub: Hub, client) -
     tag = answer.headers["ETag"]
     same = client.get(thumbnail(hub, FRAME), headers={"If-None-Match": tag})
     assert (same.status_code, same.content) == (304, b"")
+
+
+def test_the_lakes_own_small_picture_is_served_without_the_frame(hub: Hub, client) -> None:
+    ship_frames(hub.home, [minutes_ago(90)], name="Derived")
+    content = picture("Derived 0")
+    store = parse_url(hub.home.lake_url, hub.home)
+    thumbnails.run(hub.home, store, SystemClock())
+    store.place(blob_key(hashlib.sha256(content).hexdigest())).write_bytes(b"gone")
+    wait_until(
+        "The server doesn't see it.",
+        60,
+        lambda: client.get(thumbnail(hub, content)).status_code == 200,
+    )
+    answer = client.get(thumbnail(hub, content))
+    assert answer.content == shrink(io.BytesIO(content))
+    assert answer.headers["Cache-Control"] == "private, max-age=31536000, immutable"
+    tag = answer.headers["ETag"]
+    same = client.get(thumbnail(hub, content), headers={"If-None-Match": tag})
+    assert (same.status_code, same.content) == (304, b"")
+    name = hashlib.sha256(content).hexdigest()
+    assert not (hub.home.path / "index" / "thumbnails" / name[:2] / f"{name}.webp").exists()
 
 
 def test_what_is_no_picture_has_no_small_one(hub: Hub, client) -> None:

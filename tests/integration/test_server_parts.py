@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from lifelog_lake.care.pictures import shrink
 from lifelog_lake.errors import Terminal, UsageError
 from lifelog_lake.home import open_home
 from lifelog_lake.recall.detail import SCHEMA
@@ -28,7 +29,7 @@ from lifelog_lake.server.ranges import (
     range_still_valid,
 )
 from lifelog_lake.server.secret import read_token
-from lifelog_lake.server.thumbnails import Thumbnails, shrink
+from lifelog_lake.server.thumbnails import Thumbnails
 from lifelog_lake.ui.bars import BINS, COLOURS, OTHER, bars, groups, totals
 from lifelog_lake.ui.lane import app_colours
 from lifelog_lake.ui.status import read_status

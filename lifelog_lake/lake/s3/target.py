@@ -143,7 +143,9 @@ class S3Target:
         for page in self._pages(Prefix=prefix, Delimiter="/"):
             for item in page.get("CommonPrefixes", ()):
                 stream = item["Prefix"][len(prefix) :].rstrip("/")
-                if stream not in self._streams and self._has_log(stream):
+                if stream.startswith("_") or stream in self._streams:
+                    continue
+                if self._has_log(stream):
                     self._streams.add(stream)
         return sorted(self._streams)
 
