@@ -105,6 +105,23 @@ class ShipSettings(Section):
     batch_rows: int = Field(10_000, ge=1, le=100_000, description="Most rows a commit.")
 
 
+class CareSettings(Section):
+    """What keeps the lake small, fast and whole; the hub's work."""
+
+    keep_days: float = Field(
+        7.0,
+        ge=7,
+        description="How long replaced files and old log entries are kept for who reads them.",
+    )
+    target_bytes: int = Field(
+        64 * 2**20,
+        ge=2**20,
+        le=GIB,
+        description="Size that merged files should have; merging takes about 15 times as much "
+        "memory.",
+    )
+
+
 class ServerSettings(Section):
     """The hub's web server (`lifelog up`)."""
 
@@ -158,6 +175,7 @@ class Settings(BaseSettings):
     device: DeviceSettings = DeviceSettings()
     spool: SpoolSettings = SpoolSettings()
     ship: ShipSettings = ShipSettings()
+    care: CareSettings = CareSettings()
     server: ServerSettings = ServerSettings()
     log: LogSettings = LogSettings()
     collectors: dict[str, dict[str, Any]] = Field(default_factory=dict)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -32,6 +34,9 @@ from lifelog_lake.lake.store import (
     table_key,
 )
 from lifelog_lake.lake.synced_log import SyncedLog
+
+#: ``….json#1`` is what the engine writes before it links it to the entry's name.
+_LEFTOVER = re.compile(r"\.tmp-[0-9a-f]+|.+#\d+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +143,13 @@ class LocalTarget:
         if fsio.unlink(self.root / key, at=at):
             fsio.sync_dir((self.root / key).parent, at=at)
 
+    def delete_many(self, keys: Sequence[str], *, at: str) -> None:
+        """Remove files, then sync each directory once."""
+        paths = [self.root / key for key in keys]
+        gone = [path for path in paths if fsio.unlink(path, at=at)]
+        for directory in sorted({path.parent for path in gone}):
+            fsio.sync_dir(directory, at=at)
+
     def put_blob(self, source: Path, sha256: str, moved: Moved | None = None) -> bool:
         """Copy by offset, sync, rename, sync the directory."""
         return blobs.copy(source, self.blob(sha256), self.root, sha256, moved)
@@ -146,6 +158,20 @@ class LocalTarget:
         """A copy leaves at most a file that the next one goes on with."""
         del age_s, orphan_age_s
         return 0
+
+    def clear_leftovers(self, age_s: float) -> int:
+        """Passing names of ours and of Delta's engine, beside tables' files and in ``control/``."""
+        cleared = 0
+        for below in (TABLES, CONTROL):
+            for directory, _, names in os.walk(self.root / below):
+                for name in names:
+                    path = Path(directory, name)
+                    if not _LEFTOVER.fullmatch(name):
+                        continue
+                    with contextlib.suppress(FileNotFoundError):
+                        if time.time() - path.stat().st_mtime >= age_s:
+                            cleared += fsio.unlink(path, at="vacuum")
+        return cleared
 
     def prepare(self) -> None:
         """Make the directories in a missing or empty one, on a file system that is fit."""

@@ -25,6 +25,7 @@ from lifelog_lake.lake import checkpoint, datafile
 from lifelog_lake.lake.entries import read_entry
 from lifelog_lake.lake.schema import PARTITION, STATISTICS, arrow_schema, day_text, missing_columns
 from lifelog_lake.lake.store import Store, entry_key, log_key, table_key
+from lifelog_lake.lake.tail import is_in_force
 
 _NO_HOOK = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 CONFIGURATION = {
@@ -147,17 +148,19 @@ class StreamTable:
         if not self._ready:
             self._log.mend()
             self._create_if_missing()
-        handle = self._open()
-        if not self._ready or handle.version() < self._kept:  # new here, or a copy put back
-            self._kept = self._checkpointed = checkpoint.newest(self.store, self.stream)
-            self._keep_log(handle.version())
-            self._ready = True
+        handle = self._newest()
         table_schema = pa.schema(handle.schema().to_arrow())
         if missing := missing_columns(self.stream, table_schema):
             handle.alter.add_columns(Schema.from_arrow(pa.schema(missing)).fields)
             handle = self._open()
             self._keep_log(handle.version())
         return Snapshot(self, handle)
+
+    def newest(self) -> DeltaTable:
+        """The newest version as it is: nothing is made or added. Its log is durable on return."""
+        if not self._ready:
+            self._log.mend()
+        return self._newest()
 
     def checkpoint_if_due(self) -> None:
         """Write a checkpoint if enough versions have gone by; called after an ack.
@@ -179,7 +182,7 @@ class StreamTable:
         """Whether a commit after version ``base`` moved the watermarks and added just these files.
 
         Reads the entries since then by ourselves: opening the table anew would read them all. Keeps
-        the log up to it, so a yes is durable.
+        the log up to it, so a yes is durable. A no is for the next snapshot's watermark to decide.
         """
         version = base + 1
         while True:
@@ -193,10 +196,20 @@ class StreamTable:
             moved = {(a["txn"]["appId"], a["txn"]["version"]) for a in actions if "txn" in a}
             added = {a["add"]["path"] for a in actions if "add" in a}
             if moved.issuperset(marks.items()) and added == {file.path for file in files}:
+                if not is_in_force(self.store, self.stream, version):
+                    return False
                 with fsio.operation("readback", "sync", place):
                     self._keep_log(version)
                 return True
             version += 1
+
+    def _newest(self) -> DeltaTable:
+        handle = self._open()
+        if not self._ready or handle.version() < self._kept:  # new here, or a copy put back
+            self._kept = self._checkpointed = checkpoint.newest(self.store, self.stream)
+            self._keep_log(handle.version())
+            self._ready = True
+        return handle
 
     def _open(self) -> DeltaTable:
         url = self.store.table_url(self.stream)

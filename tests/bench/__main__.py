@@ -16,6 +16,7 @@ import structlog
 
 from tests.bench import (
     activitywatch,
+    care,
     demo,
     derive,
     page,
@@ -33,6 +34,7 @@ BENCHES: dict[str, Callable[..., Iterator[Row]]] = {
     "ship": shipping.run,
     "rest": rest.run,
     "s3": s3.run,
+    "care": care.run,
     "demo": demo.run,
     "derive": derive.run,
     "recall": recall.run,

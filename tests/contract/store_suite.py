@@ -85,6 +85,19 @@ class Suite:
         store.delete(names[0], at="data")
         assert list(store.keys("tables/t/_delta_log")) == names[1:]
 
+    def test_many_are_deleted(self, store: Store) -> None:
+        names = [f"tables/t/date=2026-01-0{n % 3 + 1}/{n}.parquet" for n in range(20)]
+        for name in names:
+            store.write(name, b"1", at="data")
+        store.delete_many([*names[:15], "tables/t/date=2026-01-01/gone"], at="vacuum")
+        assert sorted(store.keys("tables/t")) == sorted(names[15:])
+        store.delete_many([], at="vacuum")
+
+    def test_what_is_whole_is_no_leftover(self, store: Store) -> None:
+        store.write("tables/t/date=2026-01-01/a.parquet", b"1", at="data")
+        assert store.clear_leftovers(0) == 0
+        assert list(store.keys("tables/t")) == ["tables/t/date=2026-01-01/a.parquet"]
+
     def test_reading_seeks(self, store: Store) -> None:
         content = os.urandom(3 * 2**20 + 7)
         store.write("control/long", content, at="lake")

@@ -1,4 +1,4 @@
-"""Cuts the power at one fault point after the other: ``python -m tests.crash.power DIR``.
+"""Cuts the power at one fault point after the other: ``python -m tests.crash.power DIR [care]``.
 
 One run of the work is followed by a :class:`~tests.crash.disk.ForgetfulDisk`; at the chosen points
 it writes down the trees that may be found afterwards. Each is then started again, as after a kill.
@@ -11,12 +11,13 @@ import shutil
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Protocol
 
 import orjson
 import structlog
 
 from lifelog_lake import fsio
-from tests.crash import workload
+from tests.crash import care, workload
 from tests.crash.disk import WAYS, ForgetfulDisk
 from tests.crash.sweep import Point, chosen, out_of_process, place, run
 
@@ -43,30 +44,68 @@ class Photographer(ForgetfulDisk):
                 self.build(way, image / way)
 
 
-def main(directory: Path) -> None:
+class Scene(Protocol):
+    """What is cut, on a disk, with a ledger beside it that no power loss touches."""
+
+    def prepare(self, disk: Path, ledger: Path) -> None:
+        """Make what is there before."""
+
+    def work(self, disk: Path, ledger: Path) -> None:
+        """The run that is cut."""
+
+    def problems(self, disk: Path, ledger: Path) -> list[str]:
+        """Start again, and say what is wrong."""
+
+
+class Shipping:
+    """Capture and ship."""
+
+    def prepare(self, disk: Path, ledger: Path) -> None:
+        home = workload.make_home(disk)
+        workload.produce(home, ledger, 2)
+        workload.ship(home)
+        workload.produce(home, ledger, 1)
+
+    def work(self, disk: Path, ledger: Path) -> None:
+        workload.work(disk, ledger)
+
+    def problems(self, disk: Path, ledger: Path) -> list[str]:
+        workload.recover(disk, ledger)
+        return workload.problems(disk, ledger, required=workload.acknowledged(ledger))
+
+
+class Caring:
+    """Compact and tidy; the ledger has what the rows were."""
+
+    def prepare(self, disk: Path, ledger: Path) -> None:
+        care.prepare(disk, None)
+        ledger.write_text(care.rows(disk))
+
+    def work(self, disk: Path, ledger: Path) -> None:
+        del ledger
+        care.work(disk)
+
+    def problems(self, disk: Path, ledger: Path) -> list[str]:
+        return care.after(disk, ledger.read_text())
+
+
+def main(directory: Path, scene: Scene) -> None:
     """Follow one run, then restart from each of its trees."""
     base, images, stash = (directory / name for name in ("base", "images", "stash"))
     for path in (base, images, stash):
         path.mkdir()
-
-    def prepare() -> None:
-        home = workload.make_home(base / "disk")
-        workload.produce(home, base / "ledger", 2)
-        workload.ship(home)
-        workload.produce(home, base / "ledger", 1)
-
-    run(prepare)
-    names = follow(base, directory, set())
+    run(lambda: scene.prepare(base / "disk", base / "ledger"))
+    names = follow(scene, base, directory, set())
     print(orjson.dumps({"points": Counter(names)}).decode(), flush=True)
-    follow(base, directory, set(chosen(names, "plain")))
+    follow(scene, base, directory, set(chosen(names, "plain")))
     for image in sorted(images.iterdir()):
         for way in WAYS:
-            found = restart(directory, image, way)
+            found = restart(scene, directory, image, way)
             line = {"point": image.name.rsplit("-", 1)[0], "way": way, "problems": found}
             print(orjson.dumps(line).decode(), flush=True)
 
 
-def follow(base: Path, directory: Path, points: set[Point]) -> list[str]:
+def follow(scene: Scene, base: Path, directory: Path, points: set[Point]) -> list[str]:
     """Run the work once on a forgetful disk; the names of its points."""
     root = place(base, directory)
     out = directory / "points.json"
@@ -76,7 +115,7 @@ def follow(base: Path, directory: Path, points: set[Point]) -> list[str]:
     def followed() -> None:
         disk = Photographer(root / "disk", stash, directory / "images", points)
         fsio.install_hook(disk)
-        workload.work(root / "disk", root / "ledger")
+        scene.work(root / "disk", root / "ledger")
         out.write_bytes(orjson.dumps(disk.names))
 
     run(followed)
@@ -84,7 +123,7 @@ def follow(base: Path, directory: Path, points: set[Point]) -> list[str]:
     return names
 
 
-def restart(directory: Path, image: Path, way: str) -> list[str]:
+def restart(scene: Scene, directory: Path, image: Path, way: str) -> list[str]:
     """Start again from a tree and say what is wrong."""
     root = directory / "run"
     shutil.rmtree(root)
@@ -93,15 +132,11 @@ def restart(directory: Path, image: Path, way: str) -> list[str]:
     ledger = root / "ledger"
     shutil.copy(image / "ledger", ledger)
     try:
-        run(lambda: workload.recover(root / "disk", ledger))
+        return out_of_process(directory, lambda: scene.problems(root / "disk", ledger))
     except RuntimeError as error:
         return [str(error)]
-    return out_of_process(
-        directory,
-        lambda: workload.problems(root / "disk", ledger, required=workload.acknowledged(ledger)),
-    )
 
 
 if __name__ == "__main__":
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), Caring() if sys.argv[2:] == ["care"] else Shipping())

@@ -18,8 +18,11 @@ pytestmark = [
 ]
 
 
-def test_a_power_loss_at_any_point_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.crash.power", str(tmp_path)]
+@pytest.mark.parametrize("scene", [[], pytest.param(["care"], marks=pytest.mark.soak)])
+def test_a_power_loss_at_any_point_loses_and_doubles_nothing(
+    scene: list[str], tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "tests.crash.power", str(tmp_path), *scene]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     points, *cuts = [orjson.loads(line) for line in done.stdout.splitlines()]

@@ -14,9 +14,12 @@ import pytest
 
 from lifelog_lake.cli import app as cli_app
 from lifelog_lake.home import open_home
+from lifelog_lake.lake import parse_url
 from lifelog_lake.locks import FileLock
 from lifelog_lake.spool import Spool
 from tests.fixtures.command import LIFELOG, Done, Run, a_command, a_home, recorded, said  # noqa: F401 - fixtures
+from tests.fixtures.piles import pile
+from tests.helpers import flipped
 
 # --- the lake -----------------------------------------------------------------------------------
 
@@ -78,6 +81,33 @@ def test_ship_drains_the_spool_and_verify_proves_it(lifelog: Run, home: Path) ->
     found = json.loads(checked.stdout)
     assert (found["rows"], found["blobs"], found["findings"]) == (6, 3, [])
     assert found["bytes_read"] > 0
+
+
+def test_compact_merges_tells_and_finds(lifelog: Run, home: Path) -> None:
+    missing = lifelog("compact")
+    assert missing.returncode == 3
+    assert "There is no lake at" in said(missing)
+    lifelog("init")
+    opened = open_home(home)
+    pile(parse_url(opened.lake_url, opened), 30)
+    files = sorted((home / "lake" / "tables" / "window").glob("date=*/*.parquet"))
+    whole = files[3].read_bytes()
+    files[3].write_bytes(flipped(whole, 300, 1))
+    done = lifelog("compact")
+    assert done.returncode == 1, done.stderr
+    assert "compact: 29 files merged, 1 files written" in said(done)
+    assert f"Finding: window/date=2026-01-02/{files[3].name}: its bytes don't match" in said(done)
+    files[3].write_bytes(whole)
+    done = lifelog("compact")
+    assert (done.returncode, said(done)) == (0, "compact: nothing to do tidy: nothing to do")
+    assert json.loads(lifelog("verify", "--read-data", "--json").stdout)["rows"] == 30
+
+
+def test_compact_leaves_a_demo_lake_alone(lifelog: Run) -> None:
+    assert lifelog("demo", "--days", "1", "--events-per-day", "1000").returncode == 0
+    done = lifelog("compact")
+    assert done.returncode == 2
+    assert "holds demo data" in said(done)
 
 
 def test_verify_tells_what_is_missing_and_what_is_damaged(lifelog: Run, home: Path) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -37,6 +38,8 @@ ENGINE = {
     "aws_conditional_put": "etag",  # the default, but for a variable in the environment
 }
 
+#: Calls of one bulk.
+AT_ONCE = 8
 #: Uploads that nobody remembers are looked for so often.
 REAP_EVERY_S = 86_400.0
 
@@ -216,6 +219,11 @@ class S3Target:
         with fsio.operation(at, "delete", self.place(key)):
             self._client.call("delete_object", key)
 
+    def delete_many(self, keys: Sequence[str], *, at: str) -> None:
+        """One call each, several at once: not every server takes many keys in one."""
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="delete") as threads:
+            list(threads.map(lambda key: self.delete(key, at=at), keys))
+
     def put_blob(self, source: Path, sha256: str, moved: Moved | None = None) -> bool:
         """One put up to the size of a part, parts beyond it."""
         size_bytes = source.stat().st_size
@@ -268,6 +276,11 @@ class S3Target:
         except LifelogError as error:  # a server that has no such list; nothing depends on it
             structlog.get_logger().warning("reaping_failed", error=type(error).__name__)
             return len(old)
+
+    def clear_leftovers(self, age_s: float) -> int:
+        """A put leaves none; unfinished uploads are given up by themselves."""
+        del age_s
+        return 0
 
     def prepare(self) -> None:
         """Nothing else may lie below the prefix, and the server must be fit."""
