@@ -137,7 +137,7 @@ def settle(place: Place) -> None:
     store, clock = parse_url(place.url, hub), SystemClock()
     for _ in range(2):
         compact.run(hub, store, clock)
-        tidy.run(hub, store, clock, keep_s=0)
+        tidy.run(hub, store, clock, keep_s=-5)
     ledger = place.root / "ledger"
     homes = [place.home(f"device-{n}") for n in range(DEVICES)]
     ledger.write_bytes(b"".join(place.ledger(f"device-{n}").read_bytes() for n in range(DEVICES)))
