@@ -159,4 +159,4 @@ if __name__ == "__main__":
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     assert s3  # imported before the first fork, and not used
     lake, most = [*sys.argv[2:], None, None][:2]
-    sweep(Path(sys.argv[1]), lake, int(most or 0))
+    sweep(Path(sys.argv[1]), lake or None, int(most or 0))
