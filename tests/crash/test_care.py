@@ -43,4 +43,4 @@ def test_a_kill_at_any_point_of_care_changes_no_row(which: str, tmp_path: Path) 
     ("which", "most"), [("some", "5"), pytest.param("all", "0", marks=pytest.mark.soak)]
 )
 def test_the_same_on_s3(which: str, most: str, tmp_path: Path, s3_url: str) -> None:
-    assert len(swept(str(tmp_path), which, s3_url, most)) >= 5
+    assert len(swept(str(tmp_path), which, s3_url, most)) >= 3
