@@ -16,11 +16,11 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, cast, get_args, get_origin
 
 import orjson
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -31,6 +31,8 @@ from pydantic_settings import (
 
 from lifelog_lake import fsio
 from lifelog_lake.errors import UsageError
+from lifelog_lake.flow_settings import FlowsSettings
+from lifelog_lake.section import Section
 
 GIB = 1024**3
 PREFIX = "LIFELOG_"
@@ -47,12 +49,6 @@ ALIASES: dict[str, tuple[str, ...]] = {
 
 #: Names that other programs use in ``LOG_LEVEL`` for levels that we have.
 LOG_LEVELS = {"trace": "debug", "warn": "warning", "fatal": "error", "critical": "error"}
-
-
-class Section(BaseModel):
-    """A table of ``config.toml``: frozen, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class LakeSettings(Section):
@@ -177,6 +173,7 @@ class Settings(BaseSettings):
     ship: ShipSettings = ShipSettings()
     care: CareSettings = CareSettings()
     server: ServerSettings = ServerSettings()
+    flows: FlowsSettings = FlowsSettings()
     log: LogSettings = LogSettings()
     collectors: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
@@ -403,10 +400,14 @@ def default_toml(collectors: Mapping[str, type[BaseModel]]) -> str:
 
 def _toml_section(name: str, model: type[BaseModel]) -> list[str]:
     lines = ["", f"[{name}]"]
+    within: list[str] = []
     for key, field in model.model_fields.items():
+        if _is_model(field.annotation):
+            within += _toml_section(f"{name}.{key}", cast("type[BaseModel]", field.annotation))
+            continue
         default = field.get_default(call_default_factory=True)  # type: ignore[call-arg,unused-ignore]
         lines += [f"# {field.description}", f"# {key} = {toml_value(default)}"]
-    return lines
+    return lines + within
 
 
 def toml_value(value: object) -> str:

@@ -31,7 +31,7 @@ MENTIONED_BYTES = 16 * 2**20
 #: States that need nobody.
 WELL = frozenset({"running", "starting", "paused", "stopping", "stopped", "-"})
 STYLE = {"running": "green", "paused": "yellow", "starting": "yellow", "-": "dim"}
-PROCESSES = {"ship": "Shipper", "server": "Pages"}
+PROCESSES = {"ship": "Shipper", "server": "Pages", "flows": "Flows"}
 NOT_RUNNING = "Nothing is recorded now: start it with `lifelog up` (or `lifelog collect`)."
 
 

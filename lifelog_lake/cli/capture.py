@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -90,7 +91,7 @@ def _run(home: Home, *, serve: bool, port: int | None = None, browser: bool = Fa
             require_real(lake, home.lake_url)
         pages.show(home, _server(home, port), browser=browser)
         return
-    extra = [_server(home, port)] if serve else []
+    extra = [_server(home, port), *_flows(home)] if serve else []
     live = Live(home, serve=serve, browser=browser, trouble=trouble)
     supervisor = Supervisor(home, extra=extra, on_status=live.update)
     with live:
@@ -116,14 +117,38 @@ def _lake(home: Home) -> str:
     return ""
 
 
+def _flows(home: Home) -> list[ChildSpec]:
+    """The process that keeps the lake small and fast, where Prefect is there and it is wanted."""
+    from lifelog_lake.collect.process import ChildSpec
+
+    settings = home.settings.flows
+    if not settings.enabled or importlib.util.find_spec("prefect") is None:
+        return []
+    return [
+        ChildSpec(
+            name="flows",
+            argv=(sys.executable, "-m", "flows", "--home", str(home.path)),
+            stderr=_stderr(home, "flows"),
+            after_s=settings.start_after_s,
+        )
+    ]
+
+
+def _stderr(home: Home, name: str) -> Path | None:
+    to_console = home.settings.log.file == ""
+    return None if to_console else home.logs / f"{name}.stderr"
+
+
 def _server(home: Home, port: int | None) -> ChildSpec:
     from lifelog_lake.collect.process import ChildSpec
     from lifelog_lake.server import launch
 
     (home.run / "server.json").unlink(missing_ok=True)  # of an instance that was killed
     prepared = launch.prepare(home, port=port)
-    to_console = home.settings.log.file == ""
-    stderr: Path | None = None if to_console else home.logs / "server.stderr"
     return ChildSpec(
-        name="server", argv=prepared.argv, env=prepared.env, beats=False, stderr=stderr
+        name="server",
+        argv=prepared.argv,
+        env=prepared.env,
+        beats=False,
+        stderr=_stderr(home, "server"),
     )

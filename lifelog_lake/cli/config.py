@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from pydantic import BaseModel
 
 from lifelog_lake.cli.options import HomeOption, JsonOption, Options, here, home_path
 from lifelog_lake.cli.output import say, say_json
@@ -14,7 +15,7 @@ from lifelog_lake.cli.output import say, say_json
 app = typer.Typer(help="Show and check the settings.", no_args_is_help=True)
 
 #: Shown as set or not, never with their value.
-SECRET = frozenset({"server.password_hash"})
+SECRET = frozenset({"server.password_hash", "flows.database_url"})
 
 
 @app.callback()
@@ -83,12 +84,21 @@ def in_use(context: typer.Context, home: Path | None) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for section, model in opened.settings:
         if section != "collectors":
-            values.update({f"{section}.{key}": value for key, value in model})
+            values.update(_flat(section, model))
     for name in registry.names():
         checked = registry.settings_of(name, opened.settings, where)
         plain = checked.model_dump(mode="json")  # tables within are models
         values.update({f"collectors.{name}.{key}": value for key, value in plain.items()})
     return {name: "…" if name in SECRET and value else value for name, value in values.items()}
+
+
+def _flat(section: str, model: BaseModel) -> dict[str, Any]:
+    """A table's settings by their dotted names, those of the tables within too."""
+    values: dict[str, Any] = {}
+    for key, value in model:
+        name = f"{section}.{key}"
+        values.update(_flat(name, value) if isinstance(value, BaseModel) else {name: value})
+    return values
 
 
 def _source(name: str, where: Path) -> str:

@@ -43,6 +43,7 @@ class ChildSpec:
     ``streams`` are those whose freshness is watched. ``beats`` says whether the program speaks
     :mod:`lifelog_lake.beats`; one that doesn't (Jupyter) is kept alive by its exit only, and its
     stdout goes where its stderr goes. ``stderr`` is a file to append to; None = this process's.
+    ``after_s`` is how long after the supervisor it starts.
     """
 
     name: str
@@ -52,6 +53,7 @@ class ChildSpec:
     env: Mapping[str, str] = field(default_factory=dict)
     cwd: Path | None = None
     stderr: Path | None = None
+    after_s: float = 0.0
 
 
 def foreign(name: str, argv: tuple[str, ...], **rest: object) -> ChildSpec:
@@ -107,9 +109,11 @@ class Child:
 
     @property
     def state(self) -> str:
-        """That of the last beat; ``down`` while it waits for a start, ``stopped`` at the end."""
+        """That of the last beat; ``down`` while it waits for another start, ``stopped`` at last."""
         if self._process is None:
-            return "stopped" if self._asked_to_stop else "down"
+            if self._asked_to_stop:
+                return "stopped"
+            return "down" if self._life else "starting"
         return self.beat.state if self.spec.beats else "running"
 
     @property

@@ -36,9 +36,9 @@ from typing import Any, ClassVar, Protocol
 from pydantic import Field
 
 from lifelog_lake.clock import Clock
-from lifelog_lake.config import Section
 from lifelog_lake.errors import InvalidEvent
 from lifelog_lake.events import Event
+from lifelog_lake.section import Section
 from lifelog_lake.validate import JSON
 
 

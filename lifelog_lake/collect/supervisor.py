@@ -140,6 +140,8 @@ class Supervisor:
         next_tick_s = last_tick_s = self._now_s()
         next_pulse_s = next_tick_s + min(5.0, timing.pulse_s)  # the first one soon: it's running
         next_status_s = next_tick_s
+        for child in self._children:
+            child.next_start_s = next_tick_s + child.spec.after_s
         while not self._stop:
             self._take_messages(max(0.0, next_tick_s - self._now_s()))
             now_s = self._now_s()

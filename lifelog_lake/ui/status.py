@@ -21,7 +21,7 @@ from lifelog_lake.events import STREAMS
 STALE_S = 30.0
 
 #: Processes that are no source, in words.
-_PARTS = {"ship": "the shipper", "server": "the pages"}
+_PARTS = {"ship": "the shipper", "server": "the pages", "flows": "the flows"}
 
 State = Literal["recording", "paused", "trouble", "off"]
 
@@ -36,6 +36,8 @@ class Status:
     lake: str = ""
     #: Whether a microphone of this device is open.
     microphone: bool = False
+    #: Whether flows run here, with a page of their own.
+    flows: bool = False
 
     def sent(self) -> dict[str, object]:
         """As the browser gets it."""
@@ -57,7 +59,12 @@ def read_status(home: Path | None = None, now_us: int | None = None) -> Status:
     data = data if isinstance(data, dict) else {}
     state, summary, detail = _in_words(data, now)
     return Status(
-        state=state, summary=summary, detail=detail, lake=lake, microphone=_microphone(data, now)
+        state=state,
+        summary=summary,
+        detail=detail,
+        lake=lake,
+        microphone=_microphone(data, now),
+        flows=_runs(data, now) and (root / "run" / "flows.json").exists(),
     )
 
 

@@ -128,6 +128,8 @@ def _section(path: tuple[str, ...], model: type[BaseModel]) -> str:
         lines += [about, ""]
     lines += ["| setting | default | environment | meaning |", "|---|---|---|---|"]
     for key, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            continue  # a table within, below
         default = (
             None if field.is_required() else field.get_default(call_default_factory=True)  # type: ignore[call-arg,unused-ignore]
         )
@@ -137,6 +139,8 @@ def _section(path: tuple[str, ...], model: type[BaseModel]) -> str:
         lines.append(f"| `{key}` | {shown} | `{environment_name((*path, key))}` | {meaning} |")
     parts = ["\n".join(lines) + "\n"]
     for key, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            parts.append(_section((*path, key), field.annotation))
         if get_origin(field.annotation) is dict:  # tables that the person names
             inner = get_args(field.annotation)[1]
             if isinstance(inner, type) and issubclass(inner, BaseModel):

@@ -40,12 +40,14 @@ function render({ model, el }) {
   window.addEventListener("popstate", onBack);
 
   const status = h("div", { class: "ll-status", role: "status" });
+  const toFlows = h("a", { href: `${baseUrl()}lifelog/flows/`, hidden: true }, "Flows");
   let unanswered = 0;
   let said = "";
   function showStatus() {
-    const { state, summary, detail, lake, microphone } = unanswered > MOST_UNANSWERED
+    const { state, summary, detail, lake, microphone, flows } = unanswered > MOST_UNANSWERED
       ? { state: "off", summary: "Not connected", detail: "Load the page again." }
       : model.get("status");
+    toFlows.hidden = !flows;
     const now = JSON.stringify([state, summary, detail, lake, microphone]);
     if (now === said) return; // a screen reader would read it out each ten seconds
     said = now;
@@ -77,6 +79,7 @@ function render({ model, el }) {
     tabs,
     status,
     h("div", { class: "ll-links" },
+      toFlows,
       h("a", { href: `${baseUrl()}lab` }, "Notebooks"),
       h("a", { href: `${baseUrl()}logout` }, "Log out")),
   );

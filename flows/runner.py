@@ -1,0 +1,207 @@
+"""Starts the runs that are due and keeps an eye on those that go on.
+
+Prefect's server makes the runs by their schedules and keeps what became of them; its engine drives
+each flow. What is left for this loop is to take due runs: at most ``[flows] at_once``, never two of
+one flow, and one for all that were missed. Prefect's own runner would start a Python with all of
+Prefect for each run (2.5 s of a processor and 104 MB) and make up for each missed run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import httpx
+import structlog
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.filters import (
+    DeploymentFilter,
+    DeploymentFilterId,
+    FlowRunFilter,
+    FlowRunFilterState,
+    FlowRunFilterStateType,
+)
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.client.schemas.sorting import FlowRunSort
+from prefect.exceptions import Abort
+from prefect.flow_engine import run_flow_async
+from prefect.states import Cancelled, Crashed, Pending
+from prefect.utilities.engine import propose_state
+
+from flows.care import FINDINGS
+from flows.deployments import Deployed
+from flows.due import Due, choose
+from lifelog_lake.logs import describe
+
+log = structlog.get_logger(__name__)
+
+POLL_S = 5.0
+MOST_DUE = 200
+#: Name of the final state of a run that another one makes needless.
+SKIPPED = "Skipped"
+#: What the runner itself is in trouble with.
+SERVER = "server"
+_GOING_ON = [StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]
+_ENDED = [StateType.COMPLETED, StateType.FAILED]
+
+
+@dataclass(slots=True, kw_only=True)
+class Runner:
+    """The loop.
+
+    ``said`` is told each flow's trouble after each of its runs: a sentence, or "" if it is well.
+    ``alive`` is called each time the loop comes round.
+    """
+
+    client: PrefectClient
+    flows: Sequence[Deployed]
+    at_once: int
+    said: Callable[[str, str], None]
+    alive: Callable[[], None]
+    _running: dict[str, tuple[UUID, asyncio.Task[None]]] = field(default_factory=dict)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until told to stop; what runs then is ended, and its place is taken by the next."""
+        await self._look_back()
+        try:
+            while not stop.is_set():
+                try:
+                    await self._turn()
+                    self.said(SERVER, "")
+                except httpx.HTTPError as error:  # a server elsewhere comes back some time
+                    log.warning("server_not_reached", reason=type(error).__name__)
+                    self.said(
+                        SERVER, f"The Prefect server can't be reached ({type(error).__name__})."
+                    )
+                self.alive()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), POLL_S)
+        finally:
+            tasks = [task for _, task in self._running.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- one turn -----------------------------------------------------------------------------
+
+    async def _turn(self) -> None:
+        await self._end_cancelled()
+        now = datetime.now(UTC)
+        runs = await self.client.get_scheduled_flow_runs_for_deployments(
+            [one.id for one in self.flows], scheduled_before=now, limit=MOST_DUE
+        )
+        for one in sorted(self.flows, key=lambda one: _first(runs, one, now)):
+            due = {run.id: run for run in runs if run.deployment_id == one.id}
+            choice = choose(
+                [
+                    Due(id=key, at=_at(run), asked=not run.auto_scheduled)
+                    for key, run in due.items()
+                ],
+                now=now,
+                grace_s=one.settings.grace_s,
+                free=one.name not in self._running and len(self._running) < self.at_once,
+            )
+            for key, why in choice.left_out:
+                await self.client.set_flow_run_state(
+                    key, Cancelled(name=SKIPPED, message=why), force=True
+                )
+            if choice.left_out:
+                log.info("runs_skipped", name=one.name, runs=len(choice.left_out))
+            if choice.start is not None and await self._taken(choice.start):
+                task = asyncio.create_task(self._execute(one, due[choice.start]))
+                self._running[one.name] = choice.start, task
+
+    async def _taken(self, id: UUID) -> bool:
+        """Take a run: the server gives it to one only, and not when it has been cancelled."""
+        try:
+            state = await propose_state(self.client, Pending(), flow_run_id=id)
+        except Abort:
+            return False
+        return state.is_pending()
+
+    async def _execute(self, one: Deployed, run: FlowRun) -> None:
+        began_s = time.monotonic()
+        log.info("flow_started", name=one.name, id=str(run.id))
+        try:
+            await run_flow_async(one.flow, flow_run=_unobserved(run), return_type="state")
+        except Exception as error:  # noqa: BLE001 - the server has it; the loop goes on
+            log.warning("flow_failed", name=one.name, id=str(run.id), reason=describe(error))
+        finally:
+            self._running.pop(one.name, None)
+        ended = await self.client.read_flow_run(run.id)
+        took_s = round(time.monotonic() - began_s, 3)
+        log.info("flow_ended", name=one.name, id=str(run.id), state=ended.state_name, took_s=took_s)
+        self.said(one.name, trouble(one.name, ended))
+
+    async def _end_cancelled(self) -> None:
+        """End what a person has cancelled on Prefect's page."""
+        for key, task in list(self._running.values()):
+            run = await self.client.read_flow_run(key)
+            if run.state is None or not run.state.is_cancelling():
+                continue
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await self.client.set_flow_run_state(
+                key, Cancelled(message="Cancelled by a person."), force=True
+            )
+
+    # --- before the first turn ----------------------------------------------------------------
+
+    async def _look_back(self) -> None:
+        """Close what a process that was killed left open, and remember who was in trouble."""
+        for one in self.flows:
+            for run in await self._runs_of(one, _GOING_ON, limit=MOST_DUE):
+                state: State[Any] = Crashed(message="Its process ended before it.")
+                await self.client.set_flow_run_state(run.id, state, force=True)
+                log.info("flow_crashed", name=one.name, id=str(run.id))
+            for run in await self._runs_of(one, _ENDED, limit=1):
+                self.said(one.name, trouble(one.name, run))
+
+    async def _runs_of(
+        self, one: Deployed, states: list[StateType], *, limit: int
+    ) -> list[FlowRun]:
+        return await self.client.read_flow_runs(
+            deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[one.id])),
+            flow_run_filter=FlowRunFilter(
+                state=FlowRunFilterState(type=FlowRunFilterStateType(any_=states))
+            ),
+            sort=FlowRunSort.START_TIME_DESC,
+            limit=limit,
+        )
+
+
+def trouble(name: str, run: FlowRun) -> str:
+    """What a person should know of a flow after this run; "" if there is nothing."""
+    state = run.state
+    if state is None or not (state.is_failed() or state.name == FINDINGS):
+        return ""
+    if state.name == FINDINGS:
+        return state.message or f"{name} has findings."
+    # Prefect puts before the job's own words that there was an exception, and of which type.
+    words = re.sub(r"^.*?exception: \w+: |^.*?exception: ", "", state.message or state.name or "")
+    return f"{name} failed: {words}"
+
+
+def _unobserved(run: FlowRun) -> FlowRun:
+    """The run without its deployment, which the engine reads anew.
+
+    For a deployment's run the engine opens a thread with a subscription to events, to hear of a
+    request to suspend it; ours are never suspended, and closing that thread blocks for seconds.
+    """
+    return run.model_copy(update={"deployment_id": None})
+
+
+def _at(run: FlowRun) -> datetime:
+    return run.next_scheduled_start_time or run.expected_start_time or datetime.now(UTC)
+
+
+def _first(runs: Sequence[FlowRun], one: Deployed, now: datetime) -> datetime:
+    """When the flow has been waiting since: the longest waiting one goes first."""
+    return min((_at(run) for run in runs if run.deployment_id == one.id), default=now)

@@ -1,0 +1,106 @@
+"""Prefect's server in a thread of this process: one Python with Prefect instead of two.
+
+Whoever reaches the port must have the secret, for pages and websockets too: on loopback every
+user of the machine does.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import os
+import socket
+import threading
+from collections.abc import Awaitable, Callable, MutableMapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+import uvicorn
+
+from flows.surroundings import HOST, USER
+from lifelog_lake import fsio
+
+#: In ``run/`` of the home: where the server is and what opens it, for the hub's pages alone.
+ADDRESS = "flows.json"
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+def bind() -> socket.socket:
+    """A free loopback port, held from now on."""
+    held = socket.socket()
+    held.bind((HOST, 0))
+    return held
+
+
+def guarded(app: App, secret: str) -> App:
+    """Answer nobody who doesn't bring the secret, whatever he asks for."""
+    wanted = b"Basic " + base64.b64encode(f"{USER}:{secret}".encode())
+
+    async def guard(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await app(scope, receive, send)
+            return
+        given = dict(scope["headers"]).get(b"authorization", b"")
+        if hmac.compare_digest(given, wanted):
+            await app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            headers = [(b"content-type", b"text/plain"), (b"content-length", b"0")]
+            await send({"type": "http.response.start", "status": 401, "headers": headers})
+            await send({"type": "http.response.body", "body": b""})
+
+    return guard
+
+
+class Server:
+    """The server and its thread."""
+
+    def __init__(self, held: socket.socket, secret: str) -> None:
+        from prefect.server.api.server import create_app
+
+        app = guarded(create_app(final=True), secret)
+        config = uvicorn.Config(
+            app, lifespan="on", log_config=None, access_log=False, timeout_graceful_shutdown=1
+        )
+        self._held = held
+        self._secret = secret
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [held]}, name="server", daemon=True
+        )
+
+    def start(self) -> None:
+        """Begin; ``ready`` says when it answers."""
+        self._thread.start()
+
+    @property
+    def ready(self) -> bool:
+        """Whether it answers."""
+        return self._server.started
+
+    @property
+    def ended(self) -> bool:
+        """Whether it doesn't run any more (its reason is in the log)."""
+        return not self._thread.is_alive()
+
+    def stop(self, within_s: float) -> None:
+        """Ask it to end and wait a moment."""
+        self._server.should_exit = True
+        self._thread.join(within_s)
+
+    def tell(self, run: Path) -> None:
+        """Say where it is, to who may read this home."""
+        content = {
+            "url": f"http://{HOST}:{self._held.getsockname()[1]}",
+            "user": USER,
+            "secret": self._secret,
+            "pid": os.getpid(),
+        }
+        fsio.write_atomic(run / ADDRESS, orjson.dumps(content), at="flows")
