@@ -26,9 +26,9 @@ from pydantic import Field, field_validator
 from collectors.lines import event_of
 from lifelog_lake.collect import tether
 from lifelog_lake.collect.protocol import Context
-from lifelog_lake.section import Section
 from lifelog_lake.errors import InvalidEvent
 from lifelog_lake.events import STREAMS, Event, is_pulled
+from lifelog_lake.section import Section
 from lifelog_lake.validate import MAX_ROW_BYTES
 
 CHUNK_BYTES = 64 * 1024

@@ -104,7 +104,7 @@ class Process:
             surroundings.enter(surroundings.elsewhere(home, settings, os.environ), directory)
         else:
             held, secret = bind(), secrets.token_urlsafe(32)
-            port = held.getsockname()[1]
+            port = held[0].getsockname()[1]
             surroundings.enter(
                 surroundings.embedded(home, settings, os.environ, port=port, secret=secret),
                 directory,

@@ -18,7 +18,7 @@ from prefect.tasks import exponential_backoff
 
 from flows import child
 from lifelog_lake.care.outcome import Outcome
-from lifelog_lake.errors import Transient
+from lifelog_lake.errors import Terminal, Transient
 from lifelog_lake.flow_settings import FlowSettings
 from lifelog_lake.home import open_home
 
@@ -58,7 +58,14 @@ FLOWS = {one.name: one for one in (compact, tidy, thumbnails, summaries)}
 async def care_for(job: str) -> State[Any]:
     """Run a job as its settings say, and show what it did."""
     home = open_home()
-    outcome = await _task(job, home.settings.flows.of(job))(child.argv_of(job, home.path))
+    settings = home.settings.flows.of(job)
+    try:
+        outcome = await _task(job, settings)(child.argv_of(job, home.path))
+    except TimeoutError:
+        raise Terminal(
+            f"It took more than {settings.timeout_s:.0f} s and was ended.",
+            hint=f"The next run goes on. If this stays, raise [flows.{job}] timeout_s.",
+        ) from None
     log = get_run_logger()
     log.info(outcome.words())
     for finding in outcome.findings:

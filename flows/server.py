@@ -9,9 +9,11 @@ from __future__ import annotations
 import base64
 import hmac
 import os
+import shutil
 import socket
+import tempfile
 import threading
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +32,22 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-def bind() -> socket.socket:
-    """A free loopback port, held from now on."""
+def bind() -> list[socket.socket]:
+    """A free loopback port for Prefect's clients, and a private unix socket for the hub's page.
+
+    Prefect's clients know no unix sockets. The page doesn't use the port: ``localhost`` is ``::1``
+    too, where another user may listen. Where there are no unix sockets, the port is all there is.
+    """
     held = socket.socket()
     held.bind((HOST, 0))
-    return held
+    if not hasattr(socket, "AF_UNIX"):
+        return [held]
+    # Not below the home: a socket's path may have about a hundred bytes only.
+    path = Path(tempfile.mkdtemp(prefix="lifelog-")) / "flows"
+    private = socket.socket(socket.AF_UNIX)
+    private.bind(str(path))
+    path.chmod(0o600)
+    return [held, private]
 
 
 def guarded(app: App, secret: str) -> App:
@@ -62,18 +75,19 @@ def guarded(app: App, secret: str) -> App:
 class Server:
     """The server and its thread."""
 
-    def __init__(self, held: socket.socket, secret: str) -> None:
+    def __init__(self, held: Sequence[socket.socket], secret: str) -> None:
         from prefect.server.api.server import create_app
 
         app = guarded(create_app(final=True), secret)
         config = uvicorn.Config(
             app, lifespan="on", log_config=None, access_log=False, timeout_graceful_shutdown=1
         )
-        self._held = held
+        self._port = held[0].getsockname()[1]
+        self._socket = held[1].getsockname() if len(held) > 1 else None
         self._secret = secret
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [held]}, name="server", daemon=True
+            target=self._server.run, kwargs={"sockets": list(held)}, name="server", daemon=True
         )
 
     def start(self) -> None:
@@ -94,11 +108,14 @@ class Server:
         """Ask it to end and wait a moment."""
         self._server.should_exit = True
         self._thread.join(within_s)
+        if self._socket is not None:
+            shutil.rmtree(Path(self._socket).parent, ignore_errors=True)
 
     def tell(self, run: Path) -> None:
         """Say where it is, to who may read this home."""
         content = {
-            "url": f"http://{HOST}:{self._held.getsockname()[1]}",
+            "port": self._port,
+            "socket": self._socket,
             "user": USER,
             "secret": self._secret,
             "pid": os.getpid(),

@@ -2,9 +2,9 @@
 
 ``places`` where shipped notebooks lie · ``launch`` starts the server · ``hub`` the server's
 configuration · ``extension`` mounts the routes · ``app_process``, ``app_proxy`` and ``voila_app``
-the dashboards' Voila behind that login · ``timeline``, ``blobs``, ``thumbnails`` the REST
-routes · ``query``, ``ranges``, ``media`` what they are made of · ``reading`` the lake off the event
-loop.
+the dashboards' Voila behind that login · ``flows_proxy`` Prefect's page there · ``inner_proxy``
+what both share · ``timeline``, ``blobs``, ``thumbnails`` the REST routes · ``query``, ``ranges``,
+``media`` what they are made of · ``reading`` the lake off the event loop.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from lifelog_lake.server.app_process import AppProcess
 from lifelog_lake.server.app_proxy import APP_BASE, AppProxy, Page
 from lifelog_lake.server.base import READER, NotThere
 from lifelog_lake.server.blobs import BlobHandler
+from lifelog_lake.server.flows_proxy import FLOWS_BASE, FlowsProxy
 from lifelog_lake.server.reading import LakeReader
 from lifelog_lake.server.thumbnails import (
     DERIVED,
@@ -70,6 +71,7 @@ class LifelogExtension(ExtensionApp):
                 (r"/lifelog/?", Home),
                 (rf"/lifelog/({pages})", Page, process),
                 (rf"/{APP_BASE}(/.*)", AppProxy, process),
+                (rf"/{FLOWS_BASE}(/.*)", FlowsProxy),
                 (r"/lifelog/api/timeline", TimelineHandler),
                 (r"/lifelog/api/summary", SummaryHandler),
                 (r"/lifelog/api/lake", LakeHandler),

@@ -20,7 +20,7 @@ from traitlets.config import Config
 
 from lifelog_lake import fsio
 from lifelog_lake.home import Home
-from lifelog_lake.server.app_proxy import AppProxy
+from lifelog_lake.server.inner_proxy import InnerProxy
 from lifelog_lake.server.logs import LOGGING_CONFIG
 from lifelog_lake.server.secret import read_token
 
@@ -37,7 +37,7 @@ class Logout(LogoutHandler):
         super().get()
         if not known:
             return
-        AppProxy.close_sockets()
+        InnerProxy.close_sockets()
         IOLoop.current().add_callback(ZMQChannelsWebsocketConnection.close_all)
 
 

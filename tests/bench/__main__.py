@@ -16,9 +16,14 @@ import structlog
 
 from tests.bench import (
     activitywatch,
+<<<<<<< HEAD
     care,
     demo,
     derive,
+=======
+    demo,
+    hub,
+>>>>>>> b507b64 (Show Prefect's page behind the hub's login; prove and document the flows)
     page,
     recall,
     report,
@@ -40,6 +45,7 @@ BENCHES: dict[str, Callable[..., Iterator[Row]]] = {
     "recall": recall.run,
     "page": page.run,
     "activitywatch": activitywatch.run,
+    "hub": hub.run,
 }
 #: A folder of the checkout: what is below /tmp may be in memory, where syncing costs nothing.
 SCRATCH = Path(__file__).resolve().parents[2] / "build"

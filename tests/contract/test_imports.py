@@ -50,6 +50,7 @@ EXCEPTIONS: dict[str, set[str]] = {
 # third-party root: the only rooms that may import it.
 ONLY_IN: dict[str, set[str]] = {
     "prefect": {"flows"},
+    "uvicorn": {"flows"},
     "ipywidgets": {"ui"},
     "anywidget": {"ui"},
     "altair": {"ui"},

@@ -1,0 +1,132 @@
+"""A job's process, without Prefect: what it says, and that it ends when it should."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+
+from flows import child
+from flows.jobs import JOBS, load
+from lifelog_lake.care.outcome import Outcome
+from lifelog_lake.clock import SystemClock
+from lifelog_lake.errors import Terminal, Transient
+from lifelog_lake.home import Home
+from lifelog_lake.lake import parse_url
+from tests.fixtures.device import gone, wait_for
+from tests.helpers import make_home, ship, window
+
+FLOWS = tuple(JOBS)
+HANGS = "import os, time; print(os.getpid(), file=open({path!r}, 'w'), flush=True); time.sleep(600)"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    from lifelog_lake.spool import Spool
+
+    made = make_home(tmp_path / "home")
+    Spool.of(made).append([window(n) for n in range(5)])
+    ship(made)
+    return made
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_each_job_works_without_prefect(home: Home, name: str) -> None:
+    outcome = load(name)(home, parse_url(home.lake_url, home), SystemClock())
+    assert outcome.job == name
+    assert outcome.words().startswith(f"{name}: ")
+
+
+def test_a_jobs_process_says_its_outcome(home: Home) -> None:
+    outcome = asyncio.run(child.run(child.argv_of("summaries", home.path)))
+    assert isinstance(outcome, Outcome)
+    assert outcome.job == "summaries"
+
+
+def test_what_may_pass_and_what_may_not_are_told_apart(home: Home) -> None:
+    lake = Path(home.lake_url)
+    lake.rename(lake.with_name("away"))
+    with pytest.raises(Transient, match="There is no lake at"):
+        asyncio.run(child.run(child.argv_of("summaries", home.path)))
+    lake.with_name("away").rename(lake)
+    (lake / "lake.json").write_text("{}")
+    with pytest.raises(Terminal, match="can't be read"):
+        asyncio.run(child.run(child.argv_of("summaries", home.path)))
+
+
+def test_a_process_that_dies_is_an_error() -> None:
+    with pytest.raises(Terminal, match="ended with 7"):
+        asyncio.run(child.run([sys.executable, "-c", "raise SystemExit(7)"]))
+
+
+@pytest.fixture
+def pid(tmp_path: Path) -> Iterator[Path]:
+    yield tmp_path / "pid"
+
+
+def test_one_that_hangs_is_gone_when_its_caller_gives_up(pid: Path) -> None:
+    """Also one that doesn't hear SIGTERM."""
+    deaf = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {HANGS}"
+
+    async def give_up() -> None:
+        call = asyncio.create_task(
+            child.run([sys.executable, "-c", deaf.format(path=str(pid))])
+        )
+        while not (pid.exists() and pid.read_text().strip()):
+            await asyncio.sleep(0.02)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert gone(int(pid.read_text()))
+
+    asyncio.run(give_up())
+
+
+@pytest.mark.parametrize("how", ["stdin", "signal"])
+def test_a_job_ends_when_it_is_told(home: Home, how: str) -> None:
+    """It waits for a lock here, as a job may for a lease; told so it ends at once."""
+    code = (
+        "import sys, time, types; from flows import job, jobs\n"
+        "job.load = lambda name: lambda *_: (print('runs', file=sys.stderr, flush=True), "
+        "time.sleep(600))\n"
+        "raise SystemExit(job.main(sys.argv[1:]))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "compact", "--home", str(home.path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        assert process.stderr.readline() == b"runs\n"
+        if how == "stdin":
+            process.stdin.close()
+        else:
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 143
+    finally:
+        process.kill()
+        process.wait(30)
+
+
+def test_a_job_doesnt_pay_for_prefect() -> None:
+    code = "import sys, flows.job, flows.child; print([m for m in sys.modules if m == 'prefect'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_the_flows_process_doesnt_pay_for_arrow() -> None:
+    """Its memory at rest is what a hub pays for."""
+    heavy = "{'pyarrow', 'polars', 'deltalake', 'numpy', 'pandas'}"
+    code = f"import sys, flows.child, flows.due, flows.__main__; print({heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "set()", done.stderr
