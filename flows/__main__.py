@@ -109,7 +109,7 @@ class Process:
                 surroundings.embedded(home, settings, os.environ, port=port, secret=secret),
                 directory,
             )
-            self._server = Server(held, secret)
+            self._server = Server(held, secret, directory / surroundings.PAGE)
         from prefect.logging.configuration import ensure_logging_setup
 
         ensure_logging_setup()

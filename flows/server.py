@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hmac
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -25,6 +26,7 @@ from lifelog_lake import fsio
 
 #: In ``run/`` of the home: where the server is and what opens it, for the hub's pages alone.
 ADDRESS = "flows.json"
+_KEY = re.compile(rb"return([`\"'])[0-9a-f]{32}\1")
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -72,13 +74,26 @@ def guarded(app: App, secret: str) -> App:
     return guard
 
 
+def silence(page: Path) -> None:
+    """Take the key of its telemetry out of Prefect's page (our copy of it); idempotent.
+
+    Without a key the page doesn't begin with it. With one it asks a host elsewhere for settings
+    before it looks whether the server has telemetry off (the hub's policy refuses that too).
+    """
+    for script in page.rglob("*.js"):
+        content = script.read_bytes()
+        if b"amplitude.com" in content and (found := _KEY.search(content)):
+            script.write_bytes(content[: found.start()] + b'return""' + content[found.end() :])
+
+
 class Server:
     """The server and its thread."""
 
-    def __init__(self, held: Sequence[socket.socket], secret: str) -> None:
+    def __init__(self, held: Sequence[socket.socket], secret: str, page: Path) -> None:
         from prefect.server.api.server import create_app
 
-        app = guarded(create_app(final=True), secret)
+        app = guarded(create_app(final=True), secret)  # which makes the copy of the page
+        silence(page)
         config = uvicorn.Config(
             app, lifespan="on", log_config=None, access_log=False, timeout_graceful_shutdown=1
         )

@@ -18,6 +18,8 @@ from lifelog_lake.flow_settings import DAY_S, FlowsSettings
 BASE = "/lifelog/flows"
 API = f"{BASE}/api"
 HOST = "127.0.0.1"
+#: Our copy of Prefect's page, in its directory.
+PAGE = "page"
 #: The user part of the secret that opens our server (HTTP's Basic scheme has two parts).
 USER = "lifelog"
 DATABASE = "sqlite+aiosqlite:///prefect.db"  # in the working directory: any path will do for it
@@ -78,7 +80,7 @@ def embedded(
         "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": keep_s,
         "PREFECT_SERVER_UI_API_URL": API,
         "PREFECT_SERVER_UI_SERVE_BASE": BASE,
-        "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(home / "prefect" / "page"),
+        "PREFECT_SERVER_UI_STATIC_DIRECTORY": str(home / "prefect" / PAGE),
     }
 
 

@@ -70,6 +70,7 @@ def test_login_leads_to_the_frames_of_the_last_minutes(full_hub: Hub, visit: Ope
     assert full_hub.token not in page.url
     assert urlsplit(page.url).path == "/lifelog/timeline"
     expect(page.locator('.ll-tab[aria-current="page"]')).to_have_text("Timeline")
+    expect(page.get_by_role("link", name="Flows", exact=True)).to_have_count(0)  # none run here
 
 
 def test_frames_go_by_url_and_are_kept_by_the_browser(full_hub: Hub, visit: Opener) -> None:

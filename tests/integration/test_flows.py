@@ -47,8 +47,14 @@ def test_each_flow_runs_and_tells_what_it_did(up: Up, flow: str) -> None:
     run = up.ended(up.start(flow))
     assert run["state_type"] == "COMPLETED", run["state"]
     assert run["state"]["message"].startswith(f"{flow}: ")
-    logs = up.ask("POST", "logs/filter", {"logs": {"flow_run_id": {"any_": [run["id"]]}}})
-    assert any(line["message"] == run["state"]["message"] for line in logs)
+    log = {"logs": {"flow_run_id": {"any_": [run["id"]]}}}
+    wait_for(  # they are sent a moment later
+        lambda: (
+            run["state"]["message"]
+            in [line["message"] for line in up.ask("POST", "logs/filter", log)]
+        ),
+        "The run's log",
+    )
     jsonl = (up.home.logs / "lifelog-care.jsonl").read_text()
     done = [line for line in map(json.loads, jsonl.splitlines()) if line["event"] == "job_done"]
     assert flow in {line["name"] for line in done}
@@ -74,7 +80,7 @@ def test_a_flow_runs_by_its_schedule(up: Up) -> None:
     (first, *_) = wait_for(scheduled, "A run by its schedule", 240)
     flow = up.ask("GET", f"flows/{first['flow_id']}")["name"]
     assert flow == "thumbnails"
-    assert str(first["expected_start_time"]).split(".")[0].endswith(":00")
+    assert str(first["expected_start_time"]).rstrip("Z").split(".")[0].endswith(":00")
 
 
 def test_a_flow_never_overlaps_itself_and_what_was_missed_is_one_run(up: Up) -> None:

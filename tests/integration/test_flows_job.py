@@ -6,11 +6,8 @@ import asyncio
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import orjson
 import pytest
 
 from flows import child
@@ -20,7 +17,7 @@ from lifelog_lake.clock import SystemClock
 from lifelog_lake.errors import Terminal, Transient
 from lifelog_lake.home import Home
 from lifelog_lake.lake import parse_url
-from tests.fixtures.device import gone, wait_for
+from tests.fixtures.device import gone
 from tests.helpers import make_home, ship, window
 
 FLOWS = tuple(JOBS)
@@ -67,8 +64,8 @@ def test_a_process_that_dies_is_an_error() -> None:
 
 
 @pytest.fixture
-def pid(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "pid"
+def pid(tmp_path: Path) -> Path:
+    return tmp_path / "pid"
 
 
 def test_one_that_hangs_is_gone_when_its_caller_gives_up(pid: Path) -> None:
@@ -76,17 +73,14 @@ def test_one_that_hangs_is_gone_when_its_caller_gives_up(pid: Path) -> None:
     deaf = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {HANGS}"
 
     async def give_up() -> None:
-        call = asyncio.create_task(
-            child.run([sys.executable, "-c", deaf.format(path=str(pid))])
-        )
-        while not (pid.exists() and pid.read_text().strip()):
-            await asyncio.sleep(0.02)
+        call = asyncio.create_task(child.run([sys.executable, "-c", deaf.format(path=str(pid))]))
+        await asyncio.to_thread(wait_for, lambda: pid.exists() and pid.read_text(), "Its start")
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
             await call
-        assert gone(int(pid.read_text()))
 
     asyncio.run(give_up())
+    assert gone(int(pid.read_text()))
 
 
 @pytest.mark.parametrize("how", ["stdin", "signal"])

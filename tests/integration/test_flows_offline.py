@@ -50,9 +50,9 @@ def counted(path: Path) -> int:
 def test_no_packet_leaves(tmp_path: Path) -> None:
     needs.require_linux("network namespaces")
     home = new_home(tmp_path / "home")
-    env = environment(
-        home.path, FLOWS__SUMMARIES__CRON="", FLOWS__SUMMARIES__EVERY_S="1"
-    ) | {"COUNTED": str(tmp_path / "sent")}
+    env = environment(home.path, FLOWS__SUMMARIES__CRON="", FLOWS__SUMMARIES__EVERY_S="1") | {
+        "COUNTED": str(tmp_path / "sent")
+    }
     # First that it would be seen: one try to reach somebody.
     probe = unshared(
         f'"$1" -c "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); '
@@ -66,9 +66,7 @@ def test_no_packet_leaves(tmp_path: Path) -> None:
     assert counted(tmp_path / "sent") > 0
 
     (tmp_path / "sent").unlink()
-    flows = unshared(
-        f'"$1" -m flows --home "$2" <&0; {COUNT}', env, sys.executable, str(home.path)
-    )
+    flows = unshared(f'"$1" -m flows --home "$2" <&0; {COUNT}', env, sys.executable, str(home.path))
     try:
         log = home.logs / "lifelog-flows.jsonl"
 

@@ -391,3 +391,15 @@ def _in_pulse(device: Device, collector: str, key: str) -> object:
     entries = pulses[-1]["streams"] if pulses else []
     assert isinstance(entries, list)
     return next((entry.get(key) for entry in entries if entry["collector"] == collector), None)
+
+
+def test_a_child_may_start_later_than_the_others(device: Device) -> None:
+    """As the flows do, so that the pages come first; until then it needs nobody."""
+    device.use("ticker")
+    late = 'ChildSpec(name="late", argv=("sleep", "600"), beats=False, after_s=1.5)'
+    process = device.supervise(extra=late)
+    first, second = device.told("started", "ticker"), device.told("started", "late")
+    assert second["at"] - first["at"] >= 1_400_000  # type: ignore[operator]
+    assert device.lifecycle("restarted", "late") == []
+    device.child("late")
+    assert stop(process) == 0
