@@ -17,7 +17,7 @@ from lifelog_lake.clock import SystemClock
 from lifelog_lake.errors import Terminal, Transient
 from lifelog_lake.home import Home
 from lifelog_lake.lake import parse_url
-from tests.fixtures.device import gone
+from tests.fixtures.device import gone, wait_for
 from tests.helpers import make_home, ship, window
 
 FLOWS = tuple(JOBS)
