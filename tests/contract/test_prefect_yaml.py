@@ -30,7 +30,8 @@ deployments, actions = _load_deploy_configs_and_actions(Path(sys.argv[1]), conso
 for one in deployments:
     flow = load_flow_from_entrypoint(one["entrypoint"], use_placeholder_flow=False)
     one["flow"] = flow.name
-    one["made"] = [str(made.schedule) for made in _construct_schedules(one, "", console=said, is_interactive=lambda: False)]
+    made = _construct_schedules(one, "", console=said, is_interactive=lambda: False)
+    one["made"] = [str(each.schedule) for each in made]
 json.dump({"deployments": deployments, "actions": actions}, sys.stdout)
 """
 
