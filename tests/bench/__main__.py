@@ -16,14 +16,10 @@ import structlog
 
 from tests.bench import (
     activitywatch,
-<<<<<<< HEAD
     care,
     demo,
     derive,
-=======
-    demo,
     hub,
->>>>>>> b507b64 (Show Prefect's page behind the hub's login; prove and document the flows)
     page,
     recall,
     report,

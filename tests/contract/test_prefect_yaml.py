@@ -31,7 +31,7 @@ for one in deployments:
     flow = load_flow_from_entrypoint(one["entrypoint"], use_placeholder_flow=False)
     one["flow"] = flow.name
     made = _construct_schedules(one, "", console=said, is_interactive=lambda: False)
-    one["made"] = [str(each.schedule) for each in made]
+    one["made"] = [str(each["schedule"]) for each in made]
 json.dump({"deployments": deployments, "actions": actions}, sys.stdout)
 """
 
