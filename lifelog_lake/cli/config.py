@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
-from pydantic import BaseModel
 
 from lifelog_lake.cli.options import HomeOption, JsonOption, Options, here, home_path
 from lifelog_lake.cli.output import say, say_json
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
 
 app = typer.Typer(help="Show and check the settings.", no_args_is_help=True)
 
@@ -94,6 +96,8 @@ def in_use(context: typer.Context, home: Path | None) -> dict[str, Any]:
 
 def _flat(section: str, model: BaseModel) -> dict[str, Any]:
     """A table's settings by their dotted names, those of the tables within too."""
+    from pydantic import BaseModel
+
     values: dict[str, Any] = {}
     for key, value in model:
         name = f"{section}.{key}"

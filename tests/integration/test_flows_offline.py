@@ -1,4 +1,4 @@
-"""No connection leaves this machine: each address that the flows' processes turn to is looked at."""
+"""No connection leaves this machine: each address that the flows turn to is looked at."""
 
 from __future__ import annotations
 

@@ -242,8 +242,11 @@ def test_the_default_file_changes_nothing_and_names_every_setting(home: Path) ->
             assert f"[{section}]" in text
             assert isinstance(field.annotation, type)
             assert issubclass(field.annotation, BaseModel)
-            for key in field.annotation.model_fields:
-                assert f"# {key} = " in text
+            for key, within in field.annotation.model_fields.items():
+                if isinstance(within.annotation, type) and issubclass(within.annotation, BaseModel):
+                    assert f"[{section}.{key}]" in text
+                else:
+                    assert f"# {key} = " in text
     assert "[collectors.screen]" in text
 
 
