@@ -107,6 +107,7 @@ class CareSettings(Section):
     keep_days: float = Field(
         7.0,
         ge=7,
+        le=3660,
         description="How long replaced files and old log entries are kept for who reads them.",
     )
     target_bytes: int = Field(

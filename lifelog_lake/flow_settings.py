@@ -10,29 +10,37 @@ from lifelog_lake import cron
 from lifelog_lake.section import Section
 
 MINUTE_S, HOUR_S, DAY_S = 60.0, 3600.0, 86_400.0
+#: Longer than anybody means, and short enough for calendars to reckon with.
+MOST_S, MOST_DAYS = 366 * DAY_S, 3660.0
 
 
 class FlowSettings(Section):
     """When one flow runs, and what happens when it can't."""
 
     enabled: bool = Field(True, description="Whether it runs by its schedule.")
-    every_s: float = Field(HOUR_S, ge=1, description="Seconds between two runs.")
+    every_s: float = Field(HOUR_S, ge=1, le=MOST_S, description="Seconds between two runs.")
     cron: str = Field(
         "",
         description="Instead of every_s: minute, hour, day of the month, month, weekday, "
         "in this machine's time; e.g. 30 3 * * *",
     )
     timeout_s: float = Field(
-        HOUR_S, ge=1, description="It is ended after so many seconds; the next run goes on."
+        HOUR_S,
+        ge=1,
+        le=MOST_S,
+        description="It is ended after so many seconds; the next run goes on.",
     )
     retries: int = Field(
         3, ge=0, le=10, description="How often it is tried again when the lake can't be reached."
     )
     retry_after_s: float = Field(
-        30.0, gt=0, description="Seconds before the first of them; doubled each time."
+        30.0, gt=0, le=DAY_S, description="Seconds before the first of them; doubled each time."
     )
     grace_s: float = Field(
-        7 * DAY_S, gt=0, description="A run that was missed is made up for, unless it is older."
+        7 * DAY_S,
+        gt=0,
+        le=MOST_S,
+        description="A run that was missed is made up for, unless it is older.",
     )
 
     @field_validator("cron")
@@ -48,20 +56,20 @@ class CompactSettings(FlowSettings):
 class TidySettings(FlowSettings):
     """Logs are shortened, and files that nothing refers to removed."""
 
-    every_s: float = Field(DAY_S, ge=1, description="Seconds between two runs.")
+    every_s: float = Field(DAY_S, ge=1, le=MOST_S, description="Seconds between two runs.")
     cron: str = Field("30 3 * * *", description=str(FlowSettings.model_fields["cron"].description))
 
 
 class ThumbnailsSettings(FlowSettings):
     """Small pictures of new frames are made."""
 
-    every_s: float = Field(5 * MINUTE_S, ge=1, description="Seconds between two runs.")
+    every_s: float = Field(5 * MINUTE_S, ge=1, le=MOST_S, description="Seconds between two runs.")
 
 
 class SummariesSettings(FlowSettings):
     """The days' sums are brought up to date."""
 
-    every_s: float = Field(15 * MINUTE_S, ge=1, description="Seconds between two runs.")
+    every_s: float = Field(15 * MINUTE_S, ge=1, le=MOST_S, description="Seconds between two runs.")
 
 
 class FlowsSettings(Section):
@@ -69,11 +77,17 @@ class FlowsSettings(Section):
 
     enabled: bool = Field(True, description="Whether `lifelog up` runs the flows.")
     start_after_s: float = Field(
-        20.0, ge=0, description="Seconds from lifelog's start to theirs: the pages come first."
+        20.0,
+        ge=0,
+        le=DAY_S,
+        description="Seconds from lifelog's start to theirs: the pages come first.",
     )
     at_once: int = Field(1, ge=1, le=16, description="Most flows that run at the same time.")
     keep_days: float = Field(
-        14.0, ge=1, description="How long Prefect's database keeps runs and their logs."
+        14.0,
+        ge=1,
+        le=MOST_DAYS,
+        description="How long Prefect's database keeps runs and their logs.",
     )
     api_url: str = Field(
         "",

@@ -12,7 +12,15 @@ from lifelog_lake.errors import UsageError
 
 @pytest.mark.parametrize(
     "text",
-    ["30 3 * * *", "*/5 * * * *", "0 0-6/2 1,15 jan-MAR 7", "59 23 31 12 sun", "1,2-4,*/9 * * * *"],
+    [
+        "30 3 * * *",
+        "*/5 * * * *",
+        "0 0-6/2 1,15 jan-MAR 7",
+        "59 23 31 12 sun",
+        "1,2-4,*/9 * * * *",
+        "0 0 29 2 *",
+        "0 0 31 2/2 *",
+    ],
 )
 def test_five_fields_are_taken(text: str) -> None:
     assert cron.check(text) == text
@@ -33,10 +41,13 @@ def test_five_fields_are_taken(text: str) -> None:
         ("*/0 * * * *", "'*/0' is no minute"),
         ("1,,2 * * * *", "'' is no minute"),
         ("² * * * *", "'²' is no minute"),
+        ("*/٣ * * * *", "'*/٣' is no minute"),
+        ("0 0 31 2 *", "no month 2 has a day 31"),
+        ("0 0 31 apr,6-6 *", "no month apr,6-6 has a day 31"),
     ],
 )
 def test_an_error_names_the_field(text: str, named: str) -> None:
-    with pytest.raises(ValueError, match=r"field|is no") as caught:
+    with pytest.raises(ValueError, match=r"field|is no|never") as caught:
         cron.check(text)
     assert named in str(caught.value)
 
@@ -64,6 +75,17 @@ def test_prefect_takes_what_we_take(tmp_path: Path) -> None:
 def test_a_wrong_schedule_is_an_error_that_says_where(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text('[flows.tidy]\ncron = "61 3 * * *"\n')
     with pytest.raises(UsageError, match=r"flows\.tidy\.cron is wrong: '61' is no minute"):
+        config.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[flows.tidy]\nevery_s = 1e300", "[flows.tidy]\ngrace_s = 1e12", "[flows]\nkeep_days = 1e9",
+     "[care]\nkeep_days = 1e300"],
+)  # fmt: skip
+def test_a_time_beyond_every_calendar_is_an_error(text: str, tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(text + "\n")
+    with pytest.raises(UsageError, match="less than or equal"):
         config.load(tmp_path)
 
 
