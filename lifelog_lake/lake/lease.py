@@ -9,7 +9,8 @@ a number looks whether a greater one is there after all.
 A lease saves work, and nothing else rests on it: two compactors at once are kept apart by the log
 they commit to. A holder judges its own lease by the clock since boot, which counts sleep. Others
 judge it by the time written in it and their own wall clock, and give it :data:`SKEW_S` more: clocks
-of two hubs that differ by less never take a lease from a living holder.
+of two hubs that differ by less never take a lease from a living holder. One that is said to last
+longer than any may was written by a clock that was wrong, and holds nobody up.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class Term:
 
     def is_over(self, device: str, now_us: int) -> bool:
         """Whether somebody else may take it: given back, run out, or its process is gone here."""
-        if now_us > self.until_us + SKEW_S * US_PER_S:
+        left_s = (self.until_us - now_us) / US_PER_S
+        if not -SKEW_S <= left_s <= LASTS_S + SKEW_S:
             return True
         return self.device == device and not psutil.pid_exists(self.pid)
 
@@ -69,7 +71,7 @@ class Lease:
                 f"'{self._name}' is at work already: process {term.pid} of {term.device}.",
                 hint=f"Let it finish; if it died, its lease ends at {iso(term.until_us)}.",
             )
-        self._write(number + 1, LASTS_S)
+        self._write(number + 1, self._in(LASTS_S))
 
     def keep(self) -> None:
         """Call it often, and before whatever must not happen twice: renews when it is time.
@@ -80,12 +82,12 @@ class Lease:
         if age_s >= LASTS_S:
             raise self._lost()
         if age_s >= LASTS_S / 3:
-            self._write(self._number + 1, LASTS_S)
+            self._write(self._number + 1, self._in(LASTS_S))
 
     def give_back(self) -> None:
         """Let the next one have it at once."""
         with contextlib.suppress(Locked):  # somebody has it already
-            self._write(self._number + 1, -SKEW_S - 1)
+            self._write(self._number + 1, 0)  # over by every clock
 
     def stored_us(self) -> int:
         """When the store says that the lease was last written: its own clock, µs since 1970.
@@ -97,9 +99,11 @@ class Lease:
         except FileNotFoundError:
             raise self._lost() from None
 
-    def _write(self, number: int, lasts_s: float) -> None:
+    def _in(self, seconds: float) -> int:
+        return self._clock.wall_us() + int(seconds * US_PER_S)
+
+    def _write(self, number: int, until_us: int) -> None:
         written_us = self._clock.boot_us()
-        until_us = self._clock.wall_us() + int(lasts_s * US_PER_S)
         content = orjson.dumps(
             {
                 "device": self._device,

@@ -87,6 +87,20 @@ def test_a_dead_holders_lease_ends(store: LocalTarget) -> None:
     Lease(store, "compact", "here", clock).take()
 
 
+@pytest.mark.parametrize("given_back", [True, False])
+def test_a_clock_that_was_a_year_ahead_locks_nobody_out(
+    store: LocalTarget, given_back: bool
+) -> None:
+    ahead = Clock()
+    ahead.go(365 * 86_400)
+    held = Lease(store, "compact", "elsewhere", ahead)
+    held.take()
+    if given_back:
+        held.give_back()
+        Lease(store, "compact", "by the same clock", ahead).take()
+    Lease(store, "compact", "here", Clock()).take()
+
+
 def test_a_process_that_is_gone_from_this_device_holds_nothing(store: LocalTarget) -> None:
     code = (
         "import sys, os; from pathlib import Path; from lifelog_lake.clock import SystemClock\n"
