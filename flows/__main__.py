@@ -146,9 +146,14 @@ class Process:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         async with get_client() as client:
             flows = await register(client, self._home, self._tz)
-            at_once = self._home.settings.flows.at_once
+            settings = self._home.settings.flows
             runner = Runner(
-                client=client, flows=flows, at_once=at_once, said=self._said, alive=self._alive
+                client=client,
+                flows=flows,
+                at_once=settings.at_once,
+                poll_s=settings.poll_s,
+                said=self._said,
+                alive=self._alive,
             )
             await runner.run(self._stop)
 

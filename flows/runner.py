@@ -42,7 +42,6 @@ from lifelog_lake.logs import describe
 
 log = structlog.get_logger(__name__)
 
-POLL_S = 5.0
 MOST_DUE = 200
 #: Name of the final state of a run that another one makes needless.
 SKIPPED = "Skipped"
@@ -63,6 +62,7 @@ class Runner:
     client: PrefectClient
     flows: Sequence[Deployed]
     at_once: int
+    poll_s: float
     said: Callable[[str, str], None]
     alive: Callable[[], None]
     _running: dict[str, tuple[UUID, asyncio.Task[None]]] = field(default_factory=dict)
@@ -82,7 +82,7 @@ class Runner:
                     )
                 self.alive()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), POLL_S)
+                    await asyncio.wait_for(stop.wait(), self.poll_s)
         finally:
             tasks = [task for _, task in self._running.values()]
             for task in tasks:

@@ -83,6 +83,9 @@ class FlowsSettings(Section):
         description="Seconds from lifelog's start to theirs: the pages come first.",
     )
     at_once: int = Field(1, ge=1, le=16, description="Most flows that run at the same time.")
+    poll_s: float = Field(
+        5.0, ge=0.1, le=30, description="Seconds between two looks for runs that are due."
+    )
     keep_days: float = Field(
         14.0,
         ge=1,

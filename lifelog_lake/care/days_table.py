@@ -8,10 +8,11 @@ files short by itself.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Literal
 
@@ -92,13 +93,15 @@ class DaysTable:
 
     def rows(self, month: str) -> pl.DataFrame:
         """The rows of a month (``2026-01``)."""
-        dataset = self._handle.to_pyarrow_dataset(partitions=[(MONTH, "=", month)])
-        return _frame(dataset.to_table().cast(ARROW)).cast(SCHEMA)
+        with self._readable():
+            dataset = self._handle.to_pyarrow_dataset(partitions=[(MONTH, "=", month)])
+            return _frame(dataset.to_table().cast(ARROW)).cast(SCHEMA)
 
     def dates_of(self, stream: str) -> set[date]:
         """The days on which it has a row of a stream."""
-        dataset = self._handle.to_pyarrow_dataset()
-        found = dataset.to_table(["date"], filter=ds.field("stream") == stream)
+        with self._readable():
+            dataset = self._handle.to_pyarrow_dataset()
+            found = dataset.to_table(["date"], filter=ds.field("stream") == stream)
         return set(found["date"].to_pylist())
 
     def replace(self, month: str, rows: pl.DataFrame, marks: Mapping[str, int]) -> None:
@@ -202,15 +205,20 @@ class DaysTable:
 
     def _opened(self) -> DeltaTable:
         url, options = self._store.table_url(TABLE), self._store.table_options
-        try:
+        with self._readable():
             if next(iter(self._store.keys(log_key(TABLE))), None) is None:
                 self._create(url, options)
             return DeltaTable(url, storage_options=options)
-        except (DeltaError, OSError) as error:
+
+    @contextlib.contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except (DeltaError, OSError, pa.ArrowException) as error:
             raise LakeDamaged(
                 f"The daily summaries can't be read: {first_line(error)}",
                 hint=f"Delete {table_key(TABLE)} in the lake: they are made anew.",
-                path=url,
+                path=self._store.table_url(TABLE),
             ) from error
 
     def _create(self, url: str, options: dict[str, str] | None) -> None:

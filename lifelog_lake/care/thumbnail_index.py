@@ -35,11 +35,16 @@ CREATE TABLE place (version INTEGER, entry INTEGER);
 """
 
 
+def index_path(home: Path) -> Path:
+    """Where the index lies below a home's path."""
+    return home / "index" / "thumbnails.db"
+
+
 class ThumbnailIndex:
     """The index below a home's path; safe in threads, and several processes may use the file."""
 
     def __init__(self, home: Path, store: Store) -> None:
-        self._path = home / "index" / "thumbnails.db"
+        self._path = index_path(home)
         self._store = store
         self._tables = Tables(store)
         self._lock = threading.RLock()

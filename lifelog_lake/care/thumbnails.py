@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import hashlib
 import io
+import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 
 import polars as pl
 import pyarrow as pa
+from deltalake.exceptions import DeltaError
 
 from lifelog_lake.care.follow import Changes, Place, changes, new_rows, place_of
 from lifelog_lake.care.outcome import Outcome
@@ -27,15 +30,22 @@ from lifelog_lake.care.pictures import (
     shrink,
     size_of,
 )
-from lifelog_lake.care.thumbnail_index import STREAM, ThumbnailIndex
+from lifelog_lake.care.thumbnail_index import STREAM, ThumbnailIndex, index_path
 from lifelog_lake.clock import Clock, to_us
-from lifelog_lake.errors import CommitConflict, LakeUnreachable, Transient, UsageError
+from lifelog_lake.errors import (
+    CommitConflict,
+    LakeDamaged,
+    LakeUnreachable,
+    Transient,
+    UsageError,
+)
 from lifelog_lake.events import pulled_id
 from lifelog_lake.home import Home
 from lifelog_lake.lake import datafile, require_known
 from lifelog_lake.lake.identity import LakeIdentity
+from lifelog_lake.lake.logcheck import first_line
 from lifelog_lake.lake.schema import to_table
-from lifelog_lake.lake.store import Store, blob_key
+from lifelog_lake.lake.store import Store, blob_key, table_key
 from lifelog_lake.lake.table import Snapshot, StreamTable
 from lifelog_lake.recall.tables import Tables
 from lifelog_lake.ship.shipper import app_id
@@ -57,13 +67,16 @@ def run(home: Home, store: Store, clock: Clock) -> Outcome:
     :class:`~lifelog_lake.errors.LakeUnreachable` if the lake isn't there or becomes another one.
     """
     identity = require_known(home, store)
-    index = ThumbnailIndex(home.path, store)
-    job = _Job(home, store, clock, identity, index)
     try:
-        if identity.is_settled and SOURCE in store.streams():
-            job.run()
-    finally:
-        index.close()
+        with closing(ThumbnailIndex(home.path, store)) as index:
+            job = _Job(home, store, clock, identity, index)
+            if identity.is_settled and SOURCE in store.streams():
+                job.run()
+    except sqlite3.Error as error:
+        raise Transient(
+            f"The index of the small pictures can't be used: {error} ({index_path(home.path)}).",
+            hint="Is the disk full, or may it not be written? It may be deleted at any time.",
+        ) from error
     return job.outcome()
 
 
@@ -269,7 +282,13 @@ class _Job:
             raise LakeUnreachable(
                 "The lake changed during a run.", hint="The next run looks at it anew."
             )
-        return self._table.snapshot()
+        try:
+            return self._table.snapshot()
+        except DeltaError as error:
+            raise LakeDamaged(
+                f"The table '{STREAM}' can't be read: {first_line(error)}.",
+                hint=f"Delete {table_key(STREAM)} in the lake: it is made anew.",
+            ) from error
 
     def _cursor(self, snapshot: Snapshot) -> Place | None:
         return place_of(snapshot.watermark, CURSOR)

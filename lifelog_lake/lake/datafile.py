@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from dataclasses import dataclass
 
 import orjson
@@ -20,6 +21,7 @@ from lifelog_lake.lake.store import Store, table_key
 
 #: Columns whose values hardly repeat: a dictionary of them is built only to be thrown away.
 UNIQUE = frozenset({"id", "seq", "at", "end"})
+_HASHED = re.compile(r"([0-9a-f]{64})\.parquet")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,19 @@ def write(store: Store, stream: str, date: str, part: pa.Table) -> DataFile:
     return DataFile(
         path=name, date=date, size_bytes=len(content), rows=part.num_rows, stats=statistics(part)
     )
+
+
+def is_whole(store: Store, stream: str, path: str) -> bool:
+    """Whether a data file is there with the bytes that its name says; one that another program
+    named: whether it can be read."""
+    try:
+        content = store.read(f"{table_key(stream)}/{path}")
+        if named := _HASHED.fullmatch(path.rpartition("/")[2]):
+            return hashlib.sha256(content).hexdigest() == named[1]
+        pq.ParquetFile(pa.BufferReader(content), page_checksum_verification=True).read()
+    except (OSError, pa.ArrowException):
+        return False
+    return True
 
 
 def statistics(part: pa.Table) -> str:

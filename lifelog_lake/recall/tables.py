@@ -21,6 +21,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
 from lifelog_lake.errors import LakeDamaged
+from lifelog_lake.lake.logcheck import first_line
 from lifelog_lake.lake.store import Store, entry_key
 from lifelog_lake.recall.schema import polars_schema
 
@@ -175,7 +176,7 @@ def _opened(store: Store, stream: str) -> DeltaTable:
         return DeltaTable(store.table_url(stream), storage_options=store.table_options)
     except (DeltaError, OSError) as error:
         raise LakeDamaged(
-            f"The table '{stream}' can't be read: {error}.",
+            f"The table '{stream}' can't be read: {first_line(error)}.",
             hint="lifelog verify tells what is wrong with it.",
             path=store.table_url(stream),
         ) from None

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lifelog_lake.care import summaries
+from lifelog_lake.clock import SystemClock
 from lifelog_lake.errors import LakeDamaged, UsageError
 from lifelog_lake.events import Event
 from lifelog_lake.home import Home
@@ -366,6 +367,52 @@ def test_a_table_that_cannot_be_read_names_the_remedy(home: Home) -> None:
         make_summaries(home)
     shutil.rmtree(store_of(home).table(TABLE))
     assert make_summaries(home) == 1
+
+
+def test_a_data_file_of_their_own_that_cannot_be_read_names_the_remedy(home: Home) -> None:
+    add(home, *worked())
+    make_summaries(home)
+    for path in store_of(home).table(TABLE).glob("month=*/*.parquet"):
+        path.write_bytes(b"PAR1")
+    add(home, window(50))
+    with pytest.raises(LakeDamaged, match="made anew"):
+        make_summaries(home)
+
+
+@pytest.mark.parametrize("stream", ["window", "afk"])
+@pytest.mark.parametrize("content", [None, b"PAR1 no more"])
+def test_a_damaged_data_file_is_told_until_it_is_mended_and_holds_nothing_up(
+    home: Home, stream: str, content: bytes | None
+) -> None:
+    add(home, *worked())
+    (path,) = store_of(home).table(stream).glob("date=*/*.parquet")
+    add(home, *worked(day=1), window(3), pulse(1))
+    whole = path.read_bytes()
+    path.write_bytes(content) if content else path.unlink()
+    for _ in range(2):
+        told = summaries.run(home, store_of(home), SystemClock()).findings
+        assert [finding for finding in told if path.name in finding] == list(told) != []
+    rows = {(row["date"], row["stream"]): row["rows"] for row in sums(home).to_dicts()}
+    assert rows[DAY, "pulse"] == 1
+    assert rows[DAY + timedelta(days=1), stream] == {"window": 1, "afk": 2}[stream]
+    path.write_bytes(whole)
+    assert summaries.run(home, store_of(home), SystemClock()).findings == ()
+    streams = ["afk", "pulse", "window"]
+    assert lake_of(home).days("2026-01-01", "2027-01-01").equals(raw_counts(home, streams))
+    assert make_summaries(home) == 0
+
+
+def test_a_table_that_cannot_be_read_holds_the_others_not_up(home: Home) -> None:
+    add(home, *worked(), pulse(1))
+    entry = store_of(home).table("afk") / "_delta_log" / f"{1:020d}.json"
+    content = entry.read_bytes()
+    entry.write_bytes(content[:20])
+    (finding,) = summaries.run(home, store_of(home), SystemClock()).findings
+    assert "'afk' can't be read" in finding
+    assert sums(home)["stream"].to_list() == ["pulse"], "windows are counted by presence"
+    entry.write_bytes(content)
+    assert make_summaries(home) == 1
+    assert sums(home)["stream"].to_list() == ["afk", "pulse", "window"]
 
 
 def test_nobody_takes_them_for_a_stream(home: Home) -> None:

@@ -19,7 +19,7 @@ from lifelog_lake.care import thumbnails
 from lifelog_lake.care.pictures import shrink
 from lifelog_lake.care.thumbnail_index import ThumbnailIndex
 from lifelog_lake.clock import SystemClock
-from lifelog_lake.errors import LakeUnreachable
+from lifelog_lake.errors import LakeDamaged, LakeUnreachable, Transient
 from lifelog_lake.home import Home
 from lifelog_lake.lake import parse_url
 from lifelog_lake.lake.identity import read_identity, write_identity
@@ -246,6 +246,21 @@ def test_the_index_is_disposable(home: Home) -> None:
     index.refresh()
     assert index.known(frames) == set()
     index.close()
+
+
+def test_what_it_cannot_use_names_the_remedy(home: Home) -> None:
+    add(home, pictured(0))
+    path = home.path / "index" / "thumbnails.db"
+    path.mkdir(parents=True)
+    with pytest.raises(Transient, match=r"index of the small pictures.*may be deleted"):
+        make_thumbnails(home)
+    path.rmdir()
+    make_thumbnails(home)
+    entry = Path(home.lake_url) / "tables" / "thumbnail" / "_delta_log" / f"{0:020d}.json"
+    entry.write_text("{")
+    with pytest.raises(LakeDamaged, match=r"'thumbnail' can't be read.*made anew") as caught:
+        make_thumbnails(home)
+    assert "\n" not in str(caught.value), "the engine's backtrace is nobody's"
 
 
 def test_deleted_it_is_made_again(home: Home) -> None:
