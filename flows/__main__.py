@@ -15,6 +15,7 @@ import secrets
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -145,7 +146,8 @@ class Process:
 
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         async with get_client() as client:
-            flows = await register(client, self._home, self._tz)
+            told = partial(register, client, self._home, self._tz)
+            flows = await told()
             settings = self._home.settings.flows
             runner = Runner(
                 client=client,
@@ -154,6 +156,7 @@ class Process:
                 poll_s=settings.poll_s,
                 said=self._said,
                 alive=self._alive,
+                anew=told,
             )
             await runner.run(self._stop)
 

@@ -18,7 +18,7 @@ from prefect.tasks import exponential_backoff
 
 from flows import child
 from lifelog_lake.care.outcome import Outcome
-from lifelog_lake.errors import Terminal, Transient
+from lifelog_lake.errors import Locked, Terminal, Transient
 from lifelog_lake.flow_settings import FlowSettings
 from lifelog_lake.home import open_home
 
@@ -59,6 +59,7 @@ async def care_for(job: str) -> State[Any]:
     """Run a job as its settings say, and show what it did."""
     home = open_home()
     settings = home.settings.flows.of(job)
+    log = get_run_logger()
     try:
         outcome = await _task(job, settings)(child.argv_of(job, home.path))
     except TimeoutError:
@@ -66,7 +67,9 @@ async def care_for(job: str) -> State[Any]:
             f"It took more than {settings.timeout_s:.0f} s and was ended.",
             hint=f"The next run goes on. If this stays, raise [flows.{job}] timeout_s.",
         ) from None
-    log = get_run_logger()
+    except Locked as error:  # by a lease: another hub does it, which is as well
+        log.info(str(error))
+        return Completed(name=WELL, message=f"{job}: {error}")
     log.info(outcome.words())
     for finding in outcome.findings:
         log.warning(finding)

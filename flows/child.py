@@ -16,7 +16,7 @@ import orjson
 
 from flows.jobs import STOP_S
 from lifelog_lake.care.outcome import Outcome
-from lifelog_lake.errors import Terminal, Transient
+from lifelog_lake.errors import Locked, Terminal, Transient
 
 
 def argv_of(job: str, home: Path) -> tuple[str, ...]:
@@ -28,8 +28,8 @@ async def run(argv: Sequence[str]) -> Outcome:
     """Run a job's process to its end.
 
     When the caller is cancelled (a time-out, a request to stop), the process is gone before this
-    returns, with all that it started. Raises :class:`Transient` or :class:`Terminal` with the
-    job's own words.
+    returns, with all that it started. Raises :class:`Locked`, :class:`Transient` or
+    :class:`Terminal` with the job's own words.
     """
     # Prefect's address and secret are none of a job's business.
     env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
@@ -53,9 +53,10 @@ def _outcome(said: bytes, code: int) -> Outcome:
     try:
         answer = orjson.loads(said)
     except orjson.JSONDecodeError:
-        answer = {"error": f"Its process ended with {code}.", "transient": False}
+        answer = {"error": f"Its process ended with {code}.", "transient": False, "busy": False}
     if "error" in answer:
-        raise (Transient if answer["transient"] else Terminal)(answer["error"])
+        kind = Locked if answer["busy"] else Transient if answer["transient"] else Terminal
+        raise kind(answer["error"])
     return Outcome(job=answer["job"], counts=answer["counts"], findings=tuple(answer["findings"]))
 
 

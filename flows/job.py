@@ -1,7 +1,8 @@
 """One run of one job in a process of its own: ``python -m flows.job NAME --home DIR``.
 
 Says one JSON object on what was its stdout: the :class:`~lifelog_lake.care.outcome.Outcome`, or
-``{"error": sentence, "transient": bool}`` and an exit code of 1 or more. Whatever else prints goes
+``{"error": sentence, "transient": bool, "busy": bool}`` and an exit code of 1 or more; busy means
+that another process does this very work. Whatever else prints goes
 to stderr. It ends when its stdin does, so it never outlives who started it.
 """
 
@@ -23,7 +24,7 @@ import structlog
 
 from flows.jobs import JOBS, STOP_S, load
 from lifelog_lake.clock import SystemClock
-from lifelog_lake.errors import LifelogError, Transient
+from lifelog_lake.errors import LifelogError, Locked, Transient
 from lifelog_lake.home import open_home
 from lifelog_lake.lake.identity import require_known
 from lifelog_lake.lake.target import parse_url
@@ -56,11 +57,19 @@ def main(argv: list[str] | None = None) -> int:
         outcome = load(options.name)(home, store, SystemClock())
     except LifelogError as error:
         log.warning("job_failed", name=options.name, error=error)
-        answer = {"error": str(error), "transient": isinstance(error, Transient)}
+        answer = {
+            "error": str(error),
+            "transient": isinstance(error, Transient),
+            "busy": isinstance(error, Locked),
+        }
         code = error.exit_code
     except Exception as error:  # noqa: BLE001 - logged, and told to who waits for it
         log.error("job_failed", name=options.name, error=error)
-        answer = {"error": f"A mistake in the program: {describe(error)}.", "transient": False}
+        answer = {
+            "error": f"A mistake in the program: {describe(error)}.",
+            "transient": False,
+            "busy": False,
+        }
         code = 1
     else:
         took_s = round(time.monotonic() - began_s, 3)

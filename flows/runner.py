@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -43,6 +43,8 @@ from lifelog_lake.logs import describe
 log = structlog.get_logger(__name__)
 
 MOST_DUE = 200
+#: Small corrections of the clock change nothing.
+STEP = timedelta(minutes=1)
 #: Name of the final state of a run that another one makes needless.
 SKIPPED = "Skipped"
 #: What the runner itself is in trouble with.
@@ -56,7 +58,7 @@ class Runner:
     """The loop.
 
     ``said`` is told each flow's trouble after each of its runs: a sentence, or "" if it is well.
-    ``alive`` is called each time the loop comes round.
+    ``alive`` is called each time the loop comes round. ``anew`` makes the schedules' runs anew.
     """
 
     client: PrefectClient
@@ -65,6 +67,9 @@ class Runner:
     poll_s: float
     said: Callable[[str, str], None]
     alive: Callable[[], None]
+    anew: Callable[[], Awaitable[object]]
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    _latest: datetime | None = None
     _running: dict[str, tuple[UUID, asyncio.Task[None]]] = field(default_factory=dict)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -93,7 +98,12 @@ class Runner:
 
     async def _turn(self) -> None:
         await self._end_cancelled()
-        now = datetime.now(UTC)
+        now = self.now()
+        if self._latest is not None and now < self._latest - STEP:
+            # Prefect has made the next runs for times that are a long way off by now.
+            log.info("clock_set_back", by_s=round((self._latest - now).total_seconds()))
+            await self.anew()
+        self._latest = now
         runs = await self.client.get_scheduled_flow_runs_for_deployments(
             [one.id for one in self.flows], scheduled_before=now, limit=MOST_DUE
         )

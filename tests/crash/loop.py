@@ -1,4 +1,4 @@
-"""Care beside eight devices and a reader: ``python -m tests.crash.loop DIR SECONDS [s3://…]``.
+"""Care beside devices and a reader: ``python -m tests.crash.loop DIR SECONDS DEVICES [s3://…]``.
 
 A process each, forked, so that everything is imported once. It runs for so many seconds, and on
 until each has done what the test is about (at most :data:`MOST_S`). The reader writes down when its
@@ -13,7 +13,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -31,7 +31,6 @@ from tests.fixtures.oracle import assert_whole, produce, ship_until_well, some
 from tests.fixtures.piles import opened
 from tests.helpers import make_home, ship
 
-DEVICES = 8
 MOST_S = 200
 #: Replaced files are kept for so long before the reader's scan began: the time of a commit.
 SLACK_S = 2.0
@@ -110,8 +109,8 @@ def reader(place: Place) -> None:
         place.tell("reader", {"scans": scans})
 
 
+#: What runs once, beside the devices.
 ROLES: dict[str, Callable[[Place], None]] = {
-    **{f"device-{n}": device(f"device-{n}") for n in range(DEVICES)},
     "care": carer,
     "reader": reader,
 }
@@ -131,7 +130,7 @@ def is_proven(place: Place) -> bool:
     return bool(scans > 3 and care.get("files merged") and care.get("data files removed"))
 
 
-def settle(place: Place) -> None:
+def settle(place: Place, devices: Sequence[str]) -> None:
     """Once more with nobody beside; then everything that was acknowledged is there, once."""
     hub = place.home("hub")
     store, clock = parse_url(place.url, hub), SystemClock()
@@ -139,8 +138,8 @@ def settle(place: Place) -> None:
         compact.run(hub, store, clock)
         tidy.run(hub, store, clock, keep_s=-5)
     ledger = place.root / "ledger"
-    homes = [place.home(f"device-{n}") for n in range(DEVICES)]
-    ledger.write_bytes(b"".join(place.ledger(f"device-{n}").read_bytes() for n in range(DEVICES)))
+    homes = [place.home(name) for name in devices]
+    ledger.write_bytes(b"".join(place.ledger(name).read_bytes() for name in devices))
     assert_whole(*homes, ledger=ledger)
     for stream in STREAMS:
         used = len(opened(store, stream).file_uris())
@@ -149,13 +148,15 @@ def settle(place: Place) -> None:
         assert used == there, f"{stream}: {there} files are there, {used} are in use"
 
 
-def main(root: Path, seconds: float, url: str | None = None) -> None:
+def main(root: Path, seconds: float, count: int, url: str | None = None) -> None:
     """Run all of it; print what was done. Whoever fails ends it for all."""
     place = Place(root, url or str(root / "lake"))
     run(lambda: prepare(place))
+    devices = [f"device-{n}" for n in range(count)]
+    roles = {name: device(name) for name in devices} | ROLES
     ends_s = time.monotonic() + seconds
     gives_up_s = time.monotonic() + MOST_S
-    running = {fork(partial(role, place)): name for name, role in ROLES.items()}
+    running = {fork(partial(role, place)): name for name, role in roles.items()}
     failed: list[str] = []
     while running:
         now_s = time.monotonic()
@@ -169,11 +170,11 @@ def main(root: Path, seconds: float, url: str | None = None) -> None:
         if status:
             failed.append(f"{name} ended with {os.waitstatus_to_exitcode(status)}")
     if not failed:
-        run(lambda: settle(place))
+        run(lambda: settle(place, devices))
     told = {**place.told("care"), **place.told("reader")}
     print(orjson.dumps({"failed": failed, "proven": is_proven(place), **told}).decode())
 
 
 if __name__ == "__main__":
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    main(Path(sys.argv[1]), float(sys.argv[2]), *sys.argv[3:])
+    main(Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:])

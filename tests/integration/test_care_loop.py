@@ -15,7 +15,7 @@ pytestmark = [
     pytest.mark.timeout(600),
     pytest.mark.skipif(not hasattr(os, "fork"), reason="the loop forks"),
 ]
-SECONDS = [3, pytest.param(60, marks=pytest.mark.soak)]
+LONG = pytest.param(60, 8, marks=pytest.mark.soak)
 
 
 def looped(*words: str) -> None:
@@ -28,11 +28,11 @@ def looped(*words: str) -> None:
     assert told["proven"], told
 
 
-@pytest.mark.parametrize("seconds", SECONDS)
-def test_nobody_notices_care_on_a_disk(seconds: int, tmp_path: Path) -> None:
-    looped(str(tmp_path), str(seconds))
+@pytest.mark.parametrize(("seconds", "devices"), [(3, 8), LONG])
+def test_nobody_notices_care_on_a_disk(seconds: int, devices: int, tmp_path: Path) -> None:
+    looped(str(tmp_path), str(seconds), str(devices))
 
 
-@pytest.mark.parametrize("seconds", SECONDS)
-def test_nobody_notices_care_on_s3(seconds: int, tmp_path: Path, s3_url: str) -> None:
-    looped(str(tmp_path), str(seconds), s3_url)
+@pytest.mark.parametrize(("seconds", "devices"), [(1, 2), LONG])
+def test_nobody_notices_care_on_s3(seconds: int, devices: int, tmp_path: Path, s3_url: str) -> None:
+    looped(str(tmp_path), str(seconds), str(devices), s3_url)

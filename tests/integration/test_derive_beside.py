@@ -142,6 +142,7 @@ def test_deriving_beside_devices_compaction_and_a_reader(tmp_path: Path) -> None
     beside(tmp_path, str(tmp_path / "lake"), 2, 0)
 
 
+@pytest.mark.soak  # each part of it runs on S3 in tests/crash/test_derive.py
 def test_the_same_on_s3(tmp_path: Path, s3_url: str) -> None:
     beside(tmp_path, s3_url, 1, 0)
 

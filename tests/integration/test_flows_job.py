@@ -17,9 +17,10 @@ from flows import child
 from flows.jobs import JOBS, load
 from lifelog_lake.care.outcome import Outcome
 from lifelog_lake.clock import SystemClock
-from lifelog_lake.errors import Terminal, Transient
+from lifelog_lake.errors import Locked, Terminal, Transient
 from lifelog_lake.home import Home
 from lifelog_lake.lake import parse_url
+from lifelog_lake.lake.lease import hold
 from tests.fixtures.device import gone, wait_for
 from tests.helpers import make_home, ship, window
 
@@ -67,6 +68,12 @@ def test_what_may_pass_and_what_may_not_are_told_apart(home: Home) -> None:
     (lake / "lake.json").write_text("{}")
     with pytest.raises(Terminal, match="can't be read"):
         run(child.run(child.argv_of("summaries", home.path)))
+
+
+def test_one_that_another_does_is_busy(home: Home) -> None:
+    store = parse_url(home.lake_url, home)
+    with hold(store, "compact", "another hub", SystemClock()), pytest.raises(Locked):
+        run(child.run(child.argv_of("compact", home.path)))
 
 
 def test_a_process_that_dies_is_an_error() -> None:
@@ -127,6 +134,44 @@ def test_a_job_doesnt_pay_for_prefect() -> None:
     code = "import sys, flows.job, flows.child; print([m for m in sys.modules if m == 'prefect'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_a_clock_that_is_set_back_stops_no_flow() -> None:
+    """Prefect makes no runs as long as there are some to come, and those are a year off then.
+
+    In a process of its own: Prefect reads its surroundings when it is imported.
+    """
+    code = """
+import asyncio
+from datetime import UTC, datetime, timedelta
+from flows.runner import Runner
+
+class Client:
+    async def get_scheduled_flow_runs_for_deployments(self, ids, **more):
+        return []
+
+noon = datetime(2026, 3, 3, 12, tzinfo=UTC)
+times = [noon + timedelta(seconds=s) for s in (0, 5, -20, 10, -31_000_000, -30_999_995)]
+made = []
+
+async def main():
+    stop = asyncio.Event()
+    def now():
+        if len(times) == 1:
+            stop.set()
+        return times.pop(0)
+    async def anew():
+        made.append(len(times))
+    await Runner(
+        client=Client(), flows=[], at_once=1, poll_s=0.01, said=lambda *said: None,
+        alive=lambda: None, anew=anew, now=now,
+    ).run(stop)
+
+asyncio.run(main())
+print(made)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1:] == ["[1]"], done.stderr
 
 
 def test_the_flows_process_doesnt_pay_for_arrow() -> None:

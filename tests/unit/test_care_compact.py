@@ -247,7 +247,10 @@ def test_a_lost_lease_stops_it_before_the_commit(
 
 def test_a_demo_lake_and_a_missing_one(tmp_path: Path) -> None:
     home = make_home(tmp_path / "home", init=False)
-    fill(home, Plan(days=2, seed=1, end=datetime(2026, 1, 31, tzinfo=UTC).date()))
+    fill(
+        home,
+        Plan(days=1, seed=1, end=datetime(2026, 1, 31, tzinfo=UTC).date(), events_per_day=1000),
+    )
     store = parse_url(home.lake_url, home)
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "home" / "lake").rglob("*")}
     for job in (compact, tidy):
