@@ -1,7 +1,7 @@
 """``make bench``: measure against the baselines and write docs/benchmarks.md.
 
-A whole run writes the page. ``--only`` and ``--quick`` print only, as their figures aren't
-comparable with a whole run's.
+Each group's table is written as soon as the group is done. ``--quick`` prints only: its sizes are
+too small to be compared with.
 """
 
 from __future__ import annotations
@@ -57,19 +57,18 @@ def main() -> None:
     # As in the product: what is below the level isn't formatted, let alone printed.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     options.dir.mkdir(parents=True, exist_ok=True)
-    rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="bench-", dir=options.dir) as scratch:
-        about = report.machine(Path(scratch))
         for name in options.only or BENCHES:
             directory = Path(scratch) / name
             directory.mkdir()
+            about = report.machine(directory)
+            rows: list[Row] = []
             for row in BENCHES[name](directory, quick=options.quick):
                 rows.append(row)
                 print(f"{row.name}: {row.value} {row.goal or ''} {row.verdict}", flush=True)
-    print(f"\n{about}\n\n{report.table(rows)}")
-    if not options.only and not options.quick:
-        report.write(rows, about)
-        print(f"\nWritten to docs/{report.PAGE.name}.")
+            if not options.quick:
+                report.write(name, rows, about)
+                print(f"Written to docs/{report.PAGE.name}: {name}", flush=True)
 
 
 if __name__ == "__main__":

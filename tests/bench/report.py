@@ -1,4 +1,4 @@
-"""The table: printed, and kept in docs/benchmarks.md between two marks."""
+"""The tables: printed, and kept in docs/benchmarks.md, each group's between its two marks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from lifelog_lake.lake.local import file_system
 from tests.bench.pairs import Row
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 PACKAGES = ("deltalake", "pyarrow", "orjson", "numpy", "mss")
 
 
@@ -52,11 +51,11 @@ def _cpu() -> str:
     return names[0] if names else platform.machine()
 
 
-def write(rows: Sequence[Row], about: str) -> None:
-    """Put the table between the marks; the text around it stays."""
-    content = PAGE.read_text("utf-8")
-    head, begin, rest = content.partition(BEGIN)
-    _, end, tail = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"{PAGE.name} lacks the marks {BEGIN} and {END}.")
-    PAGE.write_text(f"{head}{BEGIN}\n{about}\n\n{table(rows)}\n{END}{tail}", "utf-8")
+def write(group: str, rows: Sequence[Row], about: str) -> None:
+    """Put a group's table between its marks; the text around it stays."""
+    begin, end = (f"<!-- bench {group}: {which} -->" for which in ("begin", "end"))
+    head, found, rest = PAGE.read_text("utf-8").partition(begin)
+    _, ended, tail = rest.partition(end)
+    if not found or not ended:
+        raise SystemExit(f"{PAGE.name} lacks the marks {begin} and {end}.")
+    PAGE.write_text(f"{head}{begin}\n{about}\n\n{table(rows)}\n{end}{tail}", "utf-8")
