@@ -59,7 +59,7 @@ async def care_for(job: str) -> State[Any]:
     """Run a job as its settings say, and show what it did."""
     home = open_home()
     settings = home.settings.flows.of(job)
-    log = get_run_logger()
+    run_log = get_run_logger()
     try:
         outcome = await _task(job, settings)(child.argv_of(job, home.path))
     except TimeoutError:
@@ -68,11 +68,11 @@ async def care_for(job: str) -> State[Any]:
             hint=f"The next run goes on. If this stays, raise [flows.{job}] timeout_s.",
         ) from None
     except Locked as error:  # by a lease: another hub does it, which is as well
-        log.info(str(error))
+        run_log.info(str(error))
         return Completed(name=WELL, message=f"{job}: {error}")
-    log.info(outcome.words())
+    run_log.info(outcome.words())
     for finding in outcome.findings:
-        log.warning(finding)
+        run_log.warning(finding)
     if outcome.findings or any(outcome.counts.values()):
         await acreate_markdown_artifact(page(outcome), key=job, description=outcome.words())
     if outcome.findings:

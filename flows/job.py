@@ -74,8 +74,8 @@ def main(argv: list[str] | None = None) -> int:
     else:
         took_s = round(time.monotonic() - began_s, 3)
         log.info(
-            "job_done", name=options.name, took_s=took_s, done=sum(outcome.counts.values()),
-            findings=len(outcome.findings),
+            "job_done", name=options.name, took_s=took_s, done_count=sum(outcome.counts.values()),
+            finding_count=len(outcome.findings),
         )  # fmt: skip
         answer = dataclasses.asdict(outcome)
         code = 0

@@ -123,7 +123,7 @@ class Runner:
                     key, Cancelled(name=SKIPPED, message=why), force=True
                 )
             if choice.left_out:
-                log.info("runs_skipped", name=one.name, runs=len(choice.left_out))
+                log.info("runs_skipped", name=one.name, run_count=len(choice.left_out))
             if choice.start is not None and await self._taken(choice.start):
                 task = asyncio.create_task(self._execute(one, due[choice.start]))
                 self._running[one.name] = choice.start, task

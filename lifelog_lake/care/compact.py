@@ -137,6 +137,6 @@ class _Compaction:
             "compacted",
             stream=stream,
             path=found.written.path,
-            files=len(found.merged),
+            file_count=len(found.merged),
             rows=found.written.rows,
         )

@@ -165,4 +165,4 @@ def _portions(names: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
 
 
 def _unreadable(path: str) -> None:
-    log.warning("thumbnail_rows_unreadable", file=path)  # lifelog verify names it too
+    log.warning("thumbnail_rows_unreadable", path=path)  # lifelog verify names it too

@@ -94,7 +94,11 @@ class _Tidying:
             gone, waiting = checkpoint.clean_log(store, files, until_us=until_us, keep=held.keep)
             self.counts["log files removed"] += gone
             structlog.get_logger().info(
-                "tidied", stream=stream, files=len(found.old), entries=gone, waiting=found.young
+                "tidied",
+                stream=stream,
+                file_count=len(found.old),
+                entry_count=gone,
+                waiting_count=found.young,
             )
             again_us = now_us + int(min(AGAIN_S, self._keep_s) * US_PER_S)
             due_again = found.young or waiting > ENTRIES

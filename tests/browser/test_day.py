@@ -434,7 +434,9 @@ def test_a_full_day_fits_and_is_pictured(
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
         page.screenshot(path=screenshots / f"day-{name}-{tab}.png")
     if size == PHONE:
-        small = page.locator(".ll button:visible, .ll-chip:visible, .ll-links a").evaluate_all(
+        small = page.locator(
+            ".ll button:visible, .ll-chip:visible, .ll-links a:visible"
+        ).evaluate_all(
             "all => all.filter(e => e.getBoundingClientRect().height < 40"
             " && !e.closest('.ll-ranges')).map(e => e.outerHTML.slice(0, 120))"
         )

@@ -42,6 +42,7 @@ class Script:
     def __init__(self, path: Path) -> None:
         self.home = make_home(path / "home")
         self.runner: Runner | None = None
+        self.before = below()
 
     def start(self, **commands: dict[str, object]) -> Runner:
         self.stop()
@@ -86,17 +87,20 @@ class Script:
         if self.runner is not None:
             self.runner.stop()
 
+    def left(self) -> set[psutil.Process]:
+        """The processes below this one that weren't there before (servers of other tests are)."""
+        return {one for one in below() - self.before if not gone(one.pid)}
+
+
+def below() -> set[psutil.Process]:
+    return set(psutil.Process().children(recursive=True))
+
 
 @pytest.fixture
 def script(tmp_path: Path) -> Iterator[Script]:
     script = Script(tmp_path)
     yield script
     script.stop()
-
-
-def mine() -> list[psutil.Process]:
-    """The processes below this one."""
-    return [one for one in psutil.Process().children(recursive=True) if not gone(one.pid)]
 
 
 # --- rows ---------------------------------------------------------------------------------------
@@ -121,7 +125,7 @@ def test_lines_become_events_of_their_stream(script: Script) -> None:
     script.until(lambda: set(runner.beat.observed) == {"sensor", "web"}, "both observed")
     assert runner.beat.state == "running"
     assert runner.beat.every_s == 3630  # stale is what gives nothing for five times as long
-    assert not mine()
+    assert not script.left()
 
 
 def test_a_command_runs_again_and_again(script: Script) -> None:
@@ -140,7 +144,7 @@ def test_a_command_that_stays_gives_rows_as_they_come(script: Script) -> None:
     assert "sensor" in runner.beat.observed
     script.stop()
     assert script.values == list(range(len(script.values)))
-    assert not mine()
+    assert not script.left()
 
 
 def test_a_row_with_an_id_is_one_row_however_often_it_is_read(script: Script) -> None:
