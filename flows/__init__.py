@@ -6,7 +6,8 @@ Prefect, so that it can be ended at any time and gives its memory back.
 
 ``jobs`` lists the functions · ``care`` the flows, which Prefect shows · ``job`` and ``child`` the
 two ends of a job's process · ``deployments`` their schedules · ``due`` which run is to be started ·
-``runner`` starts them · ``server`` the embedded Prefect · ``surroundings`` what Prefect is told
+``runner`` starts them · ``server`` the embedded Prefect · ``history`` its database ·
+``surroundings`` what Prefect is told
 before it is imported.
 
 Prefect is imported nowhere else, and nothing here is imported by ``lifelog_lake``.

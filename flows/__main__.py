@@ -21,7 +21,8 @@ from pathlib import Path
 import structlog
 
 from flows import surroundings
-from flows.server import ADDRESS, Server, bind
+from flows.history import set_aside_damaged
+from flows.server import ADDRESS, Server, bind, forget
 from lifelog_lake import fsio
 from lifelog_lake.beats import Beat, Lifeline
 from lifelog_lake.clock import SystemClock
@@ -100,10 +101,12 @@ class Process:
         directory = self._home.path / "prefect"
         fsio.make_dirs(directory, at="flows")
         settings, home = self._home.settings.flows, self._home.path
-        (self._home.run / ADDRESS).unlink(missing_ok=True)  # of a life that was killed
+        forget(self._home.run)
         if settings.api_url:
             surroundings.enter(surroundings.elsewhere(home, settings, os.environ), directory)
         else:
+            if not settings.database_url:
+                set_aside_damaged(directory)
             held, secret = bind(), secrets.token_urlsafe(32)
             port = held[0].getsockname()[1]
             surroundings.enter(

@@ -15,6 +15,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,22 @@ def bind() -> list[socket.socket]:
     private.bind(str(path))
     path.chmod(0o600)
     return [held, private]
+
+
+def forget(run: Path) -> None:
+    """Remove what a life that was killed said of itself, and its socket."""
+    address = run / ADDRESS
+    try:
+        path = orjson.loads(address.read_bytes())["socket"]
+    except FileNotFoundError:
+        return
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        path = None
+    if path:
+        with suppress(OSError):  # cleared away by the system
+            Path(path).unlink()
+            Path(path).parent.rmdir()
+    address.unlink(missing_ok=True)
 
 
 def guarded(app: App, secret: str) -> App:

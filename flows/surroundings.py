@@ -22,7 +22,8 @@ HOST = "127.0.0.1"
 PAGE = "page"
 #: The user part of the secret that opens our server (HTTP's Basic scheme has two parts).
 USER = "lifelog"
-DATABASE = "sqlite+aiosqlite:///prefect.db"  # in the working directory: any path will do for it
+FILE = "prefect.db"
+DATABASE = f"sqlite+aiosqlite:///{FILE}"  # in the working directory: any path will do for it
 
 _QUIET = {
     "DO_NOT_TRACK": "1",

@@ -28,7 +28,7 @@ from lifelog_lake.lake.lease import hold
 from tests.browser.conftest import PAGE_MS, WIDE, Seen, screenshots, watch
 from tests.browser.hub import lasting, minutes_ago, ship_events
 from tests.fixtures.device import gone, wait_for
-from tests.fixtures.flows import Run, Up, a_hub
+from tests.fixtures.flows import DAMAGED, Run, Up, a_hub
 
 __all__ = ["a_hub", "screenshots"]
 pytestmark = [pytest.mark.slow]
@@ -233,6 +233,12 @@ def test_the_persons_own_prefect_is_left_alone(up: Up) -> None:
     theirs = Path(os.environ.get("PREFECT_HOME") or Path.home() / ".prefect")
     opened = {Path(file.path) for file in psutil.Process(up.pid).open_files()}
     assert not [path for path in opened if path.is_relative_to(theirs)]
+
+
+def test_a_damaged_history_holds_nothing_up(up: Up) -> None:
+    """The hub was started with one: see the fixture."""
+    assert (up.home.path / "prefect" / "prefect.db.damaged").read_bytes() == DAMAGED
+    assert up.ask("POST", "flows/count", {}) == len(FLOWS)
 
 
 def test_nothing_outlives_a_supervisor_that_is_killed(up: Up) -> None:
