@@ -14,7 +14,7 @@ from deltalake import DeltaTable
 from lifelog_lake.care import tiers
 from lifelog_lake.care.memory import Memory, Seen
 from lifelog_lake.care.outcome import Outcome
-from lifelog_lake.care.trouble import NOT_PLAIN, told
+from lifelog_lake.care.trouble import NOT_PLAIN, told, worded
 from lifelog_lake.clock import Clock
 from lifelog_lake.errors import LakeDamaged
 from lifelog_lake.home import Home
@@ -32,6 +32,7 @@ MEMORY_FACTOR = 4
 MOST_ROUNDS = 5
 
 
+@worded
 def run(home: Home, store: Store, clock: Clock) -> Outcome:
     """Merge what is worth merging. With nothing new it costs one listing and two looks a table.
 

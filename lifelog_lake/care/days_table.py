@@ -9,6 +9,7 @@ files short by itself.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
 import time
@@ -27,6 +28,7 @@ from deltalake.exceptions import DeltaError
 from deltalake.transaction import AddAction
 
 from lifelog_lake import fsio
+from lifelog_lake.care.trouble import number_of
 from lifelog_lake.errors import CommitConflict, LakeDamaged
 from lifelog_lake.lake import checkpoint
 from lifelog_lake.lake.entries import read_entry
@@ -215,6 +217,8 @@ class DaysTable:
         try:
             yield
         except (DeltaError, OSError, pa.ArrowException) as error:
+            if isinstance(error, OSError) and number_of(error) not in (None, errno.ENOENT):
+                raise  # the disk's
             raise LakeDamaged(
                 f"The daily summaries can't be read: {first_line(error)}",
                 hint=f"Delete {table_key(TABLE)} in the lake: they are made anew.",

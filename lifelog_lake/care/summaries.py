@@ -21,7 +21,7 @@ import polars as pl
 from lifelog_lake.care.days_table import DaysTable
 from lifelog_lake.care.follow import Place, changes, place_of
 from lifelog_lake.care.outcome import Outcome
-from lifelog_lake.care.trouble import told
+from lifelog_lake.care.trouble import told, worded
 from lifelog_lake.clock import Clock
 from lifelog_lake.errors import CommitConflict, Terminal, Transient
 from lifelog_lake.events import STREAMS
@@ -47,6 +47,7 @@ _PAIR = frozenset(("window", "afk"))
 Touched = Mapping[str, set[date]]
 
 
+@worded
 def run(home: Home, store: Store, clock: Clock) -> Outcome:
     """Bring the summaries up to date; see the package for what a job promises.
 

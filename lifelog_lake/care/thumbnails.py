@@ -31,6 +31,7 @@ from lifelog_lake.care.pictures import (
     size_of,
 )
 from lifelog_lake.care.thumbnail_index import STREAM, ThumbnailIndex, index_path
+from lifelog_lake.care.trouble import worded
 from lifelog_lake.clock import Clock, to_us
 from lifelog_lake.errors import (
     CommitConflict,
@@ -60,6 +61,7 @@ MOST_CONFLICTS = 50
 _COLUMNS = ("id", "cont", "device", "at", "tz", "blob")
 
 
+@worded
 def run(home: Home, store: Store, clock: Clock) -> Outcome:
     """Make the small pictures that are missing; see the package for what a job promises.
 

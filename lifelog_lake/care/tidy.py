@@ -12,7 +12,7 @@ from deltalake import DeltaTable
 
 from lifelog_lake.care.memory import Memory, Seen
 from lifelog_lake.care.outcome import Outcome
-from lifelog_lake.care.trouble import NOT_PLAIN, told
+from lifelog_lake.care.trouble import NOT_PLAIN, told, worded
 from lifelog_lake.clock import US_PER_S, Clock
 from lifelog_lake.home import Home
 from lifelog_lake.lake import checkpoint, lease, vacuum
@@ -34,6 +34,7 @@ DELTA_DAYS = 7
 KEPT = "delta.deletedFileRetentionDuration"
 
 
+@worded
 def run(home: Home, store: Store, clock: Clock, *, keep_s: float | None = None) -> Outcome:
     """Tidy each table that has changed, or has what got old. ``keep_s`` is for tests: it must be
     longer than any reader takes.
