@@ -17,6 +17,7 @@ import threading
 import time
 from functools import partial
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -142,6 +143,7 @@ class Process:
             self._failed = error
 
     async def _flows(self) -> None:
+        import httpx
         from prefect.client.orchestration import get_client
 
         from flows.deployments import register
@@ -150,8 +152,17 @@ class Process:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         async with get_client() as client:
             told = partial(register, client, self._home, self._tz)
-            flows = await told()
             settings = self._home.settings.flows
+            try:
+                flows = await told()
+            except (httpx.HTTPError, ValueError) as error:
+                where = urlsplit(settings.api_url).hostname or "our own"
+                raise Transient(
+                    f"The Prefect server ({where}) doesn't take the flows: {type(error).__name__}.",
+                    hint="They are started again."
+                    if not settings.api_url
+                    else "Check [flows] api_url and its key: docs/flows.md.",
+                ) from error
             runner = Runner(
                 client=client,
                 flows=flows,

@@ -30,13 +30,17 @@ from lifelog_lake.server.timeline import LakeHandler, SummaryHandler, TimelineHa
 PAGES = ("timeline",)
 
 
-class Home(JupyterHandler):
-    """``/lifelog`` leads to the first page."""
+class Lead(JupyterHandler):
+    """What a person types leads to a page: ``/lifelog`` to the first, ``/lifelog/flows`` to its."""
+
+    def initialize(self, to: str) -> None:
+        """Called by tornado."""
+        self._to = to
 
     @authenticated
     def get(self) -> None:
         """Redirect."""
-        self.redirect(url_path_join(self.base_url, "lifelog", PAGES[0]))
+        self.redirect(url_path_join(self.base_url, "lifelog", self._to))
 
 
 class LifelogExtension(ExtensionApp):
@@ -68,9 +72,10 @@ class LifelogExtension(ExtensionApp):
         pages = "|".join(re.escape(page) for page in PAGES)
         self.handlers.extend(
             [
-                (r"/lifelog/?", Home),
+                (r"/lifelog/?", Lead, {"to": PAGES[0]}),
                 (rf"/lifelog/({pages})", Page, process),
                 (rf"/{APP_BASE}(/.*)", AppProxy, process),
+                (rf"/{FLOWS_BASE}", Lead, {"to": "flows/"}),
                 (rf"/{FLOWS_BASE}(/.*)", FlowsProxy),
                 (r"/lifelog/api/timeline", TimelineHandler),
                 (r"/lifelog/api/summary", SummaryHandler),

@@ -74,7 +74,7 @@ def test_each_flow_runs_and_tells_what_it_did(up: Up, ran: dict[str, Run], flow:
 @pytest.mark.usefixtures("ran")
 def test_what_was_done_is_an_artifact(up: Up) -> None:
     found = up.ask("POST", "artifacts/filter", {"artifacts": {"key": {"any_": list(FLOWS)}}})
-    assert {"compact", "summaries"} <= {artifact["key"] for artifact in found}
+    assert "summaries" in {artifact["key"] for artifact in found}
     for artifact in found:
         assert artifact["data"].startswith(f"# {artifact['key']}: ")
         assert re.search(r"^\| .+ \| [\d,]+ \|$", artifact["data"], re.MULTILINE)
@@ -192,6 +192,8 @@ def test_the_page_is_behind_the_login(up: Up) -> None:
     assert "/login" in stranger.headers["Location"]
     count = f"{up.hub.url}lifelog/flows/api/flows/count"
     person = up.hub.person()
+    typed = person.get(f"{up.hub.url}lifelog/flows", allow_redirects=False, timeout=30)
+    assert typed.headers["Location"].endswith("/lifelog/flows/")
     assert person.post(count, json={}, timeout=30).json() == len(FLOWS)
     foreign = person.post(count, json={}, headers={"Origin": "https://evil.example"}, timeout=30)
     assert foreign.status_code == 403

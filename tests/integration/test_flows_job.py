@@ -8,9 +8,12 @@ import subprocess
 import sys
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any, TypeVar
 
+import orjson
 import pytest
 
 from flows import child
@@ -22,6 +25,7 @@ from lifelog_lake.home import Home
 from lifelog_lake.lake import parse_url
 from lifelog_lake.lake.lease import hold
 from tests.fixtures.device import gone, wait_for
+from tests.fixtures.flows import environment
 from tests.helpers import make_home, ship, window
 
 T = TypeVar("T")
@@ -172,6 +176,39 @@ print(made)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.splitlines()[-1:] == ["[1]"], done.stderr
+
+
+def test_a_wrong_address_of_a_server_elsewhere_is_said(home: Home) -> None:
+    class Nothing(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            self.send_error(404)
+
+        do_GET = do_POST = answer  # noqa: N815 - the base's names
+
+        def log_message(self, format: str, *given: object) -> None:
+            del format, given
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Nothing)
+    Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://me:secret@127.0.0.1:{server.server_port}/api"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "flows", "--home", str(home.path)],
+        env=environment(home.path, FLOWS__API_URL=url),
+        stdin=subprocess.PIPE,  # it ends when this does
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    try:
+        said = [orjson.loads(line) for line in process.stdout]
+        assert process.wait(60) == 1
+    finally:
+        process.kill()
+        process.communicate()
+        server.shutdown()
+    assert said[-1]["state"] == "error"
+    assert "(127.0.0.1) doesn't take the flows" in said[-1]["reason"]
+    assert "secret" not in said[-1]["reason"]
+    assert "api_url" in said[-1]["reason"]
 
 
 def test_the_flows_process_doesnt_pay_for_arrow() -> None:
