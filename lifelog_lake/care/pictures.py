@@ -19,7 +19,8 @@ WIDTH_PX, MOST_HEIGHT_PX = 320, 640
 QUALITY = 70
 FORMATS = ("WEBP", "PNG", "JPEG", "AVIF")
 MOST_BYTES = 64 * 1024 * 1024
-#: Three bytes a pixel while it is decoded: an 8K screen has 33 million.
+#: Four bytes a pixel while it is decoded, eight with transparency, and buffers of some formats (330
+#: to 640 MiB at most): an 8K screen has 33 million.
 MOST_PIXELS = 40_000_000
 
 

@@ -12,7 +12,10 @@ import os
 import re
 import signal
 import socket
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import psutil
 import pytest
@@ -78,19 +81,6 @@ def test_what_was_done_is_an_artifact(up: Up) -> None:
     for artifact in found:
         assert artifact["data"].startswith(f"# {artifact['key']}: ")
         assert re.search(r"^\| .+ \| [\d,]+ \|$", artifact["data"], re.MULTILINE)
-
-
-def test_a_flow_runs_by_its_schedule(up: Up) -> None:
-    """Thumbnails are on ``* * * * *`` here; nobody asks for this run."""
-
-    def scheduled() -> list[dict[str, object]]:
-        return [run for run in up.runs(state={"type": {"any_": ["COMPLETED"]}}) if
-                run["auto_scheduled"]]  # fmt: skip
-
-    (first, *_) = wait_for(scheduled, "A run by its schedule", 240)
-    flow = up.ask("GET", f"flows/{first['flow_id']}")["name"]
-    assert flow == "thumbnails"
-    assert str(first["expected_start_time"]).rstrip("Z").split(".")[0].endswith(":00")
 
 
 def test_a_flow_never_overlaps_itself_and_what_was_missed_is_one_run(up: Up) -> None:
@@ -199,6 +189,42 @@ def test_the_page_is_behind_the_login(up: Up) -> None:
     assert foreign.status_code == 403
 
 
+def test_no_credential_of_the_hub_reaches_prefect(up: Up) -> None:
+    """Nor may what is behind the proxy set a cookie or welcome another site."""
+    got: list[Message] = []
+
+    class Inner(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            got.append(self.headers)
+            self.send_response(200)
+            self.send_header("Set-Cookie", "stolen=1")
+            self.send_header("Access-Control-Allow-Origin", "*")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    inner = ThreadingHTTPServer(("127.0.0.1", 0), Inner)
+    Thread(target=inner.serve_forever, daemon=True).start()
+    address = up.home.run / "flows.json"
+    before = address.read_bytes()
+    told = {"socket": None, "port": inner.server_port, "user": "u", "secret": "s", "pid": up.pid}
+    address.write_text(json.dumps(told))
+    try:
+        headers = {"Authorization": f"token {up.hub.token}", "X-XSRFToken": "x"}
+        person = up.hub.person()
+        page = person.get(f"{up.hub.url}lifelog/flows/x", headers=headers, timeout=30)
+    finally:
+        address.write_bytes(before)
+        inner.shutdown()
+    (seen,) = got
+    assert person.cookies
+    assert seen.get_all("Authorization") == ["Basic dTpz"]
+    assert not {"cookie", "x-xsrftoken"} & {name.lower() for name in seen}
+    assert up.hub.token not in str(seen)
+    assert "stolen" not in page.headers.get("Set-Cookie", "")
+    assert "Access-Control-Allow-Origin" not in page.headers
+    assert "default-src 'self'" in page.headers["Content-Security-Policy"]
+
+
 @pytest.mark.browser
 @pytest.mark.usefixtures("ran")
 def test_from_the_pages_to_prefects(up: Up, browser: Browser, screenshots: Path) -> None:
@@ -235,6 +261,19 @@ def test_the_persons_own_prefect_is_left_alone(up: Up) -> None:
     theirs = Path(os.environ.get("PREFECT_HOME") or Path.home() / ".prefect")
     opened = {Path(file.path) for file in psutil.Process(up.pid).open_files()}
     assert not [path for path in opened if path.is_relative_to(theirs)]
+
+
+def test_a_flow_runs_by_its_schedule(up: Up) -> None:
+    """Thumbnails are on ``* * * * *`` here; nobody asks for this run."""
+
+    def scheduled() -> list[dict[str, object]]:
+        return [run for run in up.runs(state={"type": {"any_": ["COMPLETED"]}}) if
+                run["auto_scheduled"]]  # fmt: skip
+
+    (first, *_) = wait_for(scheduled, "A run by its schedule", 240)
+    flow = up.ask("GET", f"flows/{first['flow_id']}")["name"]
+    assert flow == "thumbnails"
+    assert str(first["expected_start_time"]).rstrip("Z").split(".")[0].endswith(":00")
 
 
 def test_a_damaged_history_holds_nothing_up(up: Up) -> None:
