@@ -237,12 +237,19 @@ _CATALOGUE: tuple[Stream, ...] = (
     Stream(
         name="alert",
         label="Alerts",
+        first=True,
         columns=_columns(
             rule=("string", "the health rule"),
-            subject=("string", "what it is about: device, stream"),
+            subject=("string", "what it is about beside device and stream: a flow, a table"),
             state=("string", "open, acknowledged, snoozed, resolved"),
             severity=("string", "info, warning, critical"),
             message=("string", "what a person reads"),
+            key=("string", "names the finding from row to row: rule/device/subject"),
+            about_device=("string", "the device it is about; null = all"),
+            about_stream=("string", "the stream it is about; null = all"),
+            hint=("string", "what a person can do about it"),
+            since=("timestamp", "when the finding began, by the events' own times"),
+            until=("timestamp", "when a snooze ends"),
         ),
     ),
     Stream(
