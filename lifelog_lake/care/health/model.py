@@ -1,9 +1,8 @@
-"""What a rule sees, and what became of it."""
+"""What a rule sees, and what became of it. Times are µs since 1970 UTC, as in the facts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal
 
 Severity = Literal["info", "warning", "critical"]
@@ -18,7 +17,7 @@ class Finding:
     """What a health rule sees now. Holds no captured content.
 
     ``says`` is a sentence, ``hint`` what a person can do about it. ``since`` is when it began by
-    the events' own times (aware UTC), None where nothing tells. ``device`` and ``stream`` are what
+    the events' own times, None where nothing tells. ``device`` and ``stream`` are what
     it is about, ``subject`` whatever else tells two findings of a rule apart (a flow, a table);
     empty where it is about all.
     """
@@ -27,7 +26,7 @@ class Finding:
     severity: Severity
     says: str
     hint: str
-    since: datetime | None = None
+    since: int | None = None
     device: str = ""
     stream: str = ""
     subject: str = ""
@@ -43,7 +42,7 @@ class Alert:
     """A finding that opened, as it stands now: the newest of its rows in the stream ``alert``.
 
     ``since`` is when the finding began, ``opened_at`` when this alert opened, ``changed_at`` its
-    newest row; ``until`` the end of a snooze. Times are aware UTC.
+    newest row; ``until`` the end of a snooze.
     """
 
     key: str
@@ -55,10 +54,10 @@ class Alert:
     state: State
     says: str
     hint: str
-    since: datetime | None
-    opened_at: datetime
-    changed_at: datetime
-    until: datetime | None = None
+    since: int | None
+    opened_at: int
+    changed_at: int
+    until: int | None = None
 
     @property
     def is_open(self) -> bool:
