@@ -32,10 +32,14 @@ def own_surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     """No test reads or writes the home, settings or credentials of who runs it."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
-            if name.startswith(("LIFELOG_", "AWS_", "JUPYTER_", "LOG_", "AW_", "PREFECT_")):
+            if name.startswith(
+                ("LIFELOG_", "AWS_", "JUPYTER_", "LOG_", "AW_", "PREFECT_", "WATCHER_")
+            ):
                 patch.delenv(name)
         # Nor what the ActivityWatch of who runs it has seen.
         patch.setenv("LIFELOG_COLLECTORS__ACTIVITYWATCH__ENABLED", "false")
+        # Nor do the supervisors of several workers want one port: those tests that are about it do.
+        patch.setenv("LIFELOG_HEALTH__LISTEN", "")
         # Prefect's start takes seconds of a processor: those tests turn it on that are about it.
         patch.setenv("LIFELOG_FLOWS__ENABLED", "false")
         patch.setenv("LIFELOG_HOME", str(tmp_path_factory.mktemp("home")))
