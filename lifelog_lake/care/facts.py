@@ -85,14 +85,16 @@ class DeviceFacts:
     """One device that has ever sent a pulse.
 
     ``last_seen_at`` is the time of its newest pulse or lifecycle row, by the device's own clock.
-    ``state`` is "running", "stopped" (it said so), "suspended" (it sleeps, or slept last) or
-    "unknown". ``skew_us`` is how far its clock is ahead of the lake's (behind: negative), by what
-    it says of its newest shipment and when that arrived; None where it can't be told.
+    ``state`` is the last that it said of itself, "running" or "stopped", or "unknown"; one that
+    sleeps says so only when it wakes. ``skew_us`` is how far its clock is ahead of the lake's
+    (behind: negative), by what it says of its newest shipment and when that arrived; None where
+    it can't be told.
 
     ``paused``, ``suspended``, ``off`` and ``presence`` are spells of the last day (and what began
     before and lasts). ``presence`` has the states "afk" and "not-afk" as the device told them;
-    times without a spell are unknown. ``quarantined`` and ``lost`` are counts of rows (or contents)
-    that the device put aside or lost, each at the time it said so, of the last 31 days.
+    times without a spell are unknown. ``quarantined``, ``lost`` and ``dropped`` are counts of rows
+    (or contents) that the device put aside, lost, or dropped because it was told to, each at the
+    time it said so, of the last 31 days.
     """
 
     device: str
@@ -114,6 +116,7 @@ class DeviceFacts:
     presence: tuple[Spell, ...] = ()
     quarantined: Series = ()
     lost: Series = ()
+    dropped: Series = ()
 
     def stream(self, name: str) -> StreamFacts | None:
         """The facts of a stream (or, by its name, of a process without one)."""
@@ -124,7 +127,7 @@ class DeviceFacts:
 class TableFacts:
     """What one stream's table and its contents take up, by its log and the daily summaries.
 
-    ``day_bytes`` is what a day adds, table and contents together, by the last whole days.
+    ``day_bytes`` is what a day adds, table and contents together, by the last week.
     """
 
     stream: str

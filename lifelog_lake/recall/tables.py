@@ -30,6 +30,8 @@ SLACK = timedelta(milliseconds=1)
 #: Opening a table waits for the disk and decodes: a few at once are quicker, many are not.
 THREADS = 4
 TIME = pl.Datetime("us", "UTC")
+#: A pulse's entries gain fields as columns are gained; older files lack them.
+_NESTED = pl.ScanCastOptions(missing_struct_fields="insert", extra_struct_fields="ignore")
 
 FILES = pl.Schema(
     {
@@ -101,17 +103,26 @@ class Contents:
         )
         return self._read(wanted["path"].to_list()).filter(pl.col("at") >= start)
 
+    def newest(self, files: int, since: datetime) -> pl.LazyFrame:
+        """The rows of the few files that reach furthest, of those that reach beyond a time; with
+        ``path``: the file that a row lies in (null where another writer's features hide it)."""
+        found = self.files.filter(pl.col("last_at") >= since)
+        found = found.sort("last_at", descending=True).head(files)
+        return self._read(found["path"].to_list(), named=True)
+
     def with_content(self) -> pl.LazyFrame:
         """The rows that have a blob."""
         paths = self.files.filter("content")["path"].to_list()
         return self._read(paths).filter(pl.col("blob_bytes").is_not_null())
 
-    def _read(self, paths: Sequence[str]) -> pl.LazyFrame:
+    def _read(self, paths: Sequence[str], *, named: bool = False) -> pl.LazyFrame:
+        path = {"path": pl.String()} if named else {}
         if not paths:
-            return pl.LazyFrame(schema=self.schema)
+            return pl.LazyFrame(schema={**self.schema, **path})
         root, options = self.store.table_url(self.stream), self.store.scan_options
         if not self.plain:
-            return pl.scan_delta(root, storage_options=options)
+            whole = pl.scan_delta(root, storage_options=options)
+            return whole.with_columns(pl.lit(None, type_).alias(n) for n, type_ in path.items())
         stored = pl.Schema({name: t for name, t in self.schema.items() if name != "date"})
         return pl.scan_parquet(
             [f"{root}/{path}" for path in paths],
@@ -121,6 +132,8 @@ class Contents:
             hive_partitioning=False,
             missing_columns="insert",
             extra_columns="ignore",
+            cast_options=_NESTED,
+            include_file_paths="path" if named else None,
         ).with_columns(date=pl.col("at").dt.date())
 
 
