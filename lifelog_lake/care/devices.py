@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from lifelog_lake.care.facts import DeviceFacts, Sample, Series, Spell, StreamFacts
-from lifelog_lake.care.told import AHEAD_US, Row, Told, presence_by, told_by, us_of
+from lifelog_lake.care.told import AHEAD_US, Row, Told, object_of, presence_by, told_by, us_of
 from lifelog_lake.clock import US_PER_S
 from lifelog_lake.recall.schema import polars_schema
 
@@ -83,6 +83,7 @@ def devices_of(seen: Seen) -> tuple[DeviceFacts, ...]:
                 quarantined=tuple(life.counts["quarantined"]),
                 lost=tuple(life.counts["lost"]),
                 dropped=tuple(life.counts["dropped"]),
+                extra=object_of(pulse.get("extra")),
             )
         )
     return tuple(devices)

@@ -10,8 +10,9 @@ can, and with :attr:`Fleet.at` only to say how long a device has been silent.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 
 class Sample(NamedTuple):
@@ -88,7 +89,8 @@ class DeviceFacts:
     ``state`` is the last that it said of itself, "running" or "stopped", or "unknown"; one that
     sleeps says so only when it wakes. ``skew_us`` is how far its clock is ahead of the lake's
     (behind: negative), by what it says of its newest shipment and when that arrived; None where
-    it can't be told.
+    it can't be told. ``extra`` is what else its newest pulse says of the device as a whole
+    (docs/health.md), by whatever version of ours wrote it.
 
     ``paused``, ``suspended``, ``off`` and ``presence`` are spells of the last day (and what began
     before and lasts). ``presence`` has the states "afk" and "not-afk" as the device told them;
@@ -117,6 +119,7 @@ class DeviceFacts:
     quarantined: Series = ()
     lost: Series = ()
     dropped: Series = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
     def stream(self, name: str) -> StreamFacts | None:
         """The facts of a stream (or, by its name, of a process without one)."""

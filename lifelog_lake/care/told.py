@@ -47,13 +47,8 @@ class Told:
 def told_by(rows: Iterable[Row], now_us: int) -> Told:
     """The state and the spells of a device, by its lifecycle rows in any order."""
     told = Told()
-    began: dict[str, int] = {}
-    until: int | None = None
-
-    def close(what: str, spells: list[Spell], at: int) -> None:
-        if (start := began.pop(what, None)) is not None:
-            spells.append(Spell(start, max(start, at), what))
-
+    pauses = _Pauses()
+    stopped_at: int | None = None
     for row in sorted(rows, key=lambda row: row["at"]):
         at, end, kind = to_us(row["at"]), us_of(row["end"]), row["kind"]
         if at <= now_us + AHEAD_US:
@@ -65,24 +60,46 @@ def told_by(rows: Iterable[Row], now_us: int) -> Told:
         if kind == "suspended" and end is not None:
             told.suspended.append(Spell(at, end, kind))
         elif kind in ("started", "stopped"):
+            if stopped_at is not None:
+                told.off.append(Spell(stopped_at, at, "off"))
+            stopped_at = at if kind == "stopped" else None
             told.state, told.state_at = ("running" if kind == "started" else kind), at
-            close("off", told.off, at)
-            if kind == "stopped":
-                began["off"] = at
-        elif kind == "paused":
-            close("paused", told.paused, min(at, until or at))
-            began["paused"], until = at, _until(row["extra"])
-        elif kind == "resumed":
-            close("paused", told.paused, at)
-            until = None
-    if until is not None and until <= now_us:
-        close("paused", told.paused, until)
-    for what, spells in (("off", told.off), ("paused", told.paused)):
-        if what in began:
-            spells.append(Spell(began[what], None, what))
+        elif kind in ("paused", "resumed"):
+            pauses.take(at, kind, row["extra"])
+    if stopped_at is not None:
+        told.off.append(Spell(stopped_at, None, "off"))
+    told.paused = pauses.spells(now_us)
     for spells in (told.paused, told.suspended, told.off):
         spells[:] = [one for one in spells if one.end is None or one.end >= now_us - DAY_US]
     return told
+
+
+@dataclass(slots=True)
+class _Pauses:
+    """Pauses as they are told: each has a beginning, and may say when it will end."""
+
+    done: list[Spell] = field(default_factory=list)
+    since: int | None = None
+    until: int | None = None
+
+    def take(self, at: int, kind: str, extra: object) -> None:
+        """The next row, in the order of time."""
+        self._close(at)
+        if kind == "paused":
+            self.since, self.until = at, _until(extra)
+
+    def spells(self, now_us: int) -> list[Spell]:
+        """All of them; the last may go on."""
+        if self.until is not None and self.until <= now_us:
+            self._close(now_us)
+        going_on = [] if self.since is None else [Spell(self.since, None, "paused")]
+        return self.done + going_on
+
+    def _close(self, at: int) -> None:
+        if self.since is not None:
+            end = at if self.until is None else min(at, self.until)
+            self.done.append(Spell(self.since, max(self.since, end), "paused"))
+        self.since = self.until = None
 
 
 def _count(row: Row) -> int:
@@ -91,11 +108,17 @@ def _count(row: Row) -> int:
 
 
 def _until(extra: object) -> int | None:
-    try:
-        until = orjson.loads(extra)["until"] if isinstance(extra, str) else None
-    except (ValueError, TypeError, KeyError):
-        return None
+    until = object_of(extra).get("until")
     return until if isinstance(until, int) else None
+
+
+def object_of(extra: object) -> dict[str, Any]:
+    """A column ``extra`` as an object; an empty one for whatever isn't."""
+    try:
+        found = orjson.loads(extra) if isinstance(extra, str) else None
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def presence_by(rows: Iterable[Row]) -> tuple[Spell, ...]:
