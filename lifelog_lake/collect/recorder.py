@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 
 import structlog
 
@@ -11,6 +12,8 @@ from lifelog_lake.clock import Clock
 from lifelog_lake.collect.runner import SpoolLike, describe
 from lifelog_lake.errors import SpoolFull, SpoolWriteFailed
 from lifelog_lake.events import Event, new_event
+from lifelog_lake.home import Home
+from lifelog_lake.spool import Spool
 
 #: Rows kept in memory while the spool fails: a week of pulses.
 MOST_HELD = 10_080
@@ -84,3 +87,18 @@ class Recorder:
                 "left_out", reason=f"{left_out} rows of the supervisor: the spool took none"
             )
         return True
+
+
+def record(
+    home: Home, clock: Clock, stream: str, rows: Sequence[Mapping[str, object]]
+) -> list[Event]:
+    """Rows of now in a stream of the system's own, in one append; durable on return.
+
+    Raises :class:`SpoolFull` or :class:`SpoolWriteFailed`: then none of them is.
+    """
+    now_us, tz = clock.wall_us(), clock.tz()
+    events = [new_event(stream, at=now_us, data=row, tz=tz) for row in rows]
+    if events:
+        with closing(Spool.of(home, clock)) as spool:
+            spool.append(events)
+    return events

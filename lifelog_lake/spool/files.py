@@ -73,6 +73,13 @@ class StreamFiles:
     ) -> None:
         self._lock.__exit__(kind, error, tb)
 
+    def close(self) -> None:
+        """Give up the file handles; what was appended stays."""
+        if self.open is not None:
+            self.open.close()
+            self.open = None
+        self._lock.close()
+
     @property
     def epoch_dir(self) -> Path:
         """Directory of the current epoch."""

@@ -67,6 +67,12 @@ class Spool:
         """The spool of a home."""
         return cls(home.spool, home.device, home.settings.spool, clock or SystemClock())
 
+    def close(self) -> None:
+        """Give up the file handles, for who doesn't end soon; a closed spool isn't used again."""
+        for files in self._streams.values():
+            files.close()
+        self._streams.clear()
+
     def append(self, events: Sequence[Event], cursor: JSON = None) -> range:
         """Take events of one stream in, with the cursor of their source; durable on return.
 
