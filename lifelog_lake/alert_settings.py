@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, field_validator
+from pydantic_settings import NoDecode
 
 from lifelog_lake.section import Section
 
@@ -15,11 +17,13 @@ _HOURS = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\s*-\s*([01]?\d|2[0-3]):([0-5]\d
 
 
 def _split(value: object) -> object:
-    """A variable of the environment may name addresses with blanks between them."""
-    return value.split() if isinstance(value, str) else value
+    """A variable of the environment names them as a JSON list, or with blanks between them."""
+    if not isinstance(value, str):
+        return value
+    return json.loads(value) if value.lstrip().startswith("[") else value.split()
 
 
-Addresses = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Addresses = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 class AlertsSettings(Section):
@@ -29,12 +33,15 @@ class AlertsSettings(Section):
         (),
         description="Apprise addresses, e.g. mailtos://user:password@host?to=me@host, ntfys://topic.",
     )
-    notify_info: Addresses = Field((), description="Instead of notify, for alerts of severity info.")
+    notify_info: Addresses = Field(
+        (), description="Instead of notify, for alerts of severity info."
+    )
     notify_warning: Addresses = Field((), description="The same for warnings.")
     notify_critical: Addresses = Field((), description="The same for what is critical.")
     least: Severity = Field("warning", description="Least severity that is sent.")
     quiet_hours: str = Field(
-        "", description="When nothing is sent, e.g. 22:00-07:00, this machine's time; empty = never."
+        "",
+        description="When nothing is sent, e.g. 22:00-07:00, this machine's time; empty = never.",
     )
     quiet_except: Severity = Field(
         "critical", description="Least severity that is sent in quiet hours all the same."
@@ -66,7 +73,9 @@ class AlertsSettings(Section):
     @field_validator("ping_url")
     @classmethod
     def _is_http(cls, value: str) -> str:
-        if value and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).netloc):
+        if value and (
+            urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).netloc
+        ):
             raise ValueError("it must be an http:// or https:// address")
         return value
 

@@ -30,6 +30,7 @@ from pydantic_settings import (
 )
 
 from lifelog_lake import fsio
+from lifelog_lake.alert_settings import AlertsSettings
 from lifelog_lake.errors import UsageError
 from lifelog_lake.flow_settings import FlowsSettings
 from lifelog_lake.health_settings import HealthSettings
@@ -178,6 +179,7 @@ class Settings(BaseSettings):
     server: ServerSettings = ServerSettings()
     flows: FlowsSettings = FlowsSettings()
     health: HealthSettings = HealthSettings()
+    alerts: AlertsSettings = AlertsSettings()
     log: LogSettings = LogSettings()
     collectors: dict[str, dict[str, Any]] = Field(default_factory=dict)
 

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Show and check the settings.", no_args_is_help=True)
 
 #: Shown as set or not, never with their value.
-SECRET = frozenset({"server.password_hash", "flows.database_url"})
+SECRET = frozenset(
+    {
+        *("server.password_hash", "flows.database_url", "alerts.ping_url", "alerts.notify"),
+        *("alerts.notify_info", "alerts.notify_warning", "alerts.notify_critical"),
+    }
+)
 
 
 @app.callback()

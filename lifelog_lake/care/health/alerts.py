@@ -14,7 +14,7 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import orjson
 import polars as pl
@@ -150,7 +150,7 @@ class Book:
         #: Why the lake couldn't be read, and the rows are those of the last time.
         self.away: LakeUnreachable | None = None
 
-    def __enter__(self) -> Book:
+    def __enter__(self) -> Self:
         directory = directory_of(self._home)
         self._lock = FileLock(directory / "lock")
         self._lock.__enter__()
@@ -199,7 +199,9 @@ class Book:
             seen[key] = now_us
         base_s = self._home.settings.alerts.resolve_after_s
         changes = [
-            *_opening(worst, open_, {alert.key: self._newest(alert.key) for alert in open_.values()}),
+            *_opening(
+                worst, open_, {alert.key: self._newest(alert.key) for alert in open_.values()}
+            ),
             *(
                 _after(alert, "resolved")
                 for key, alert in open_.items()
@@ -221,7 +223,7 @@ class Book:
         """For how long the finding must have stayed away."""
         opened = _openings([row for row in self.rows if row.key == key])
         again = sum(1 for row in opened if row.at > now_us - FLAPPING_US) - 1
-        return min(base_s * 2 ** max(again, 0), max(base_s, MOST_QUIET_S))
+        return min(base_s * float(2 ** max(again, 0)), max(base_s, MOST_QUIET_S))
 
     def _read(self) -> None:
         waiting = _own(self._home)  # before the lake: what is shipped meanwhile is in both
@@ -325,7 +327,9 @@ def _order(row: Row) -> tuple[int, str]:
 def _shipped(lake: Lake, now_us: int) -> list[Row]:
     rows = lake.scan(STREAM).filter(pl.col("date") >= utc(now_us - REACH_US).date())
     times = [pl.col(name).dt.epoch("us") for name in ("at", "since", "until")]
-    return [_of_fields(fields) for fields in rows.with_columns(times).collect().iter_rows(named=True)]
+    return [
+        _of_fields(fields) for fields in rows.with_columns(times).collect().iter_rows(named=True)
+    ]
 
 
 def _own(home: Home) -> list[Row]:
@@ -362,7 +366,9 @@ def _severity(value: object) -> str:
 
 def _known(home: Home) -> list[Row]:
     try:
-        return [Row(**row) for row in orjson.loads((directory_of(home) / "known.json").read_bytes())]
+        return [
+            Row(**row) for row in orjson.loads((directory_of(home) / "known.json").read_bytes())
+        ]
     except (FileNotFoundError, ValueError, TypeError):
         return []
 

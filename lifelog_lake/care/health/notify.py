@@ -1,0 +1,124 @@
+"""Messages on their way: what they say, and Apprise that carries them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lifelog_lake.care.health.addresses import Address
+from lifelog_lake.care.health.model import SEVERITIES, Severity
+from lifelog_lake.clock import utc
+from lifelog_lake.errors import MissingExtra
+
+#: A header that a repeated message shares with the first, where the service has headers.
+HEADER = "X-Lifelog-Message"
+_TYPES = {"info": "info", "warning": "warning", "critical": "failure"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """What a message says of one alert: the row that it tells of. Times in µs since 1970 UTC."""
+
+    id: str
+    key: str
+    at: int
+    state: str
+    severity: Severity
+    says: str
+    hint: str
+    since: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message; ``id`` stays the same when it is sent again."""
+
+    id: str
+    title: str
+    body: str
+    type: str = "info"
+
+
+def compose(id: str, lines: Sequence[Line]) -> Message:
+    """One message of all lines: what is open first, the worst before all else."""
+    newest: dict[str, Line] = {}
+    opened: dict[str, int] = {}
+    for line in sorted(lines, key=lambda line: (line.at, line.id)):
+        newest[line.key] = line
+        if line.state != "resolved":
+            opened.setdefault(line.key, line.at)
+    open_ = [line for line in newest.values() if line.state != "resolved"]
+    over = [line for line in newest.values() if line.state == "resolved"]
+    open_.sort(key=lambda line: -SEVERITIES.index(line.severity))
+    said = []
+    for line in open_:
+        since = f" Since {_local(line.since)}." if line.since else ""
+        said.append(f"[{line.severity}] {line.says}{since}\n{line.hint}".rstrip())
+    for line in over:
+        began = opened.get(line.key)
+        when = f"{_local(began)} to {_local(line.at)}" if began else _local(line.at)
+        said.append(f"[resolved] {line.says} ({when})")
+    said.append(f"lifelog, message {id[-12:]}")
+    worst = max((SEVERITIES.index(line.severity) for line in open_), default=0)
+    return Message(
+        id=id,
+        title=_title(open_, over),
+        body="\n\n".join(said),
+        type=_TYPES[SEVERITIES[worst]] if open_ else "success",
+    )
+
+
+def send(address: Address, message: Message, timeout_s: float) -> str:
+    """Send it now. "" if the service took it, else why not, without secrets of the address."""
+    try:
+        import apprise
+    except ModuleNotFoundError as error:
+        raise MissingExtra("Sending alerts", "hub") from error
+    service = apprise.Apprise.instantiate(address.url, suppress_exceptions=True)
+    if service is None:
+        return "Apprise doesn't understand this address."
+    service.socket_connect_timeout = service.socket_read_timeout = timeout_s
+    if isinstance(headers := getattr(service, "headers", None), dict):
+        headers[HEADER] = message.id
+    heard = _Last()
+    logger = logging.getLogger("apprise")
+    propagate, logger.propagate = logger.propagate, False  # its words may hold the address
+    logger.addHandler(heard)
+    try:
+        done = service.notify(
+            body=message.body,
+            title=message.title,
+            notify_type=message.type,
+            body_format=apprise.NotifyFormat.TEXT,
+        )
+    except Exception as error:  # noqa: BLE001 - a plugin of another project: told, and tried again
+        return f"Apprise met {type(error).__name__}."
+    finally:
+        logger.removeHandler(heard)
+        logger.propagate = propagate
+    return "" if done else address.hide_in(heard.text) or "The service didn't take it."
+
+
+def _title(open_: Sequence[Line], over: Sequence[Line]) -> str:
+    if len(open_) == 1 and not over:
+        return f"lifelog: {open_[0].says}"
+    if len(over) == 1 and not open_:
+        return f"lifelog: resolved: {over[0].says}"
+    parts = [f"{len(open_)} open"] if open_ else []
+    parts += [f"{len(over)} resolved"] if over else []
+    return f"lifelog: {', '.join(parts)}"
+
+
+def _local(us: int) -> str:
+    return utc(us).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+class _Last(logging.Handler):
+    """The last thing that a plugin complained of."""
+
+    text = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.WARNING:
+            self.text = record.getMessage()

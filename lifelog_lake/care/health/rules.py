@@ -1,0 +1,422 @@
+"""From facts to findings. Pure: the same facts, rules and time give the same findings.
+
+What a device says of its streams is judged by the time at which it said so, its pulse, never by
+this machine's clock: a device that is out of reach, or brings its backlog, is late but not dead.
+Only how long it has been silent is told by the hub's own time, less what its clock is wrong by.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from lifelog_lake import __version__
+from lifelog_lake.care.facts import DeviceFacts, Fleet, Spell, StreamFacts, rise
+from lifelog_lake.care.health.model import Finding
+from lifelog_lake.care.health.rules_file import RuleBook, Rules
+from lifelog_lake.clock import US_PER_S, utc
+from lifelog_lake.events import STREAMS
+
+#: A device whose newest pulse is older says nothing of its streams now: what was found stays.
+SILENT_US = 600 * US_PER_S
+ACTIVITYWATCH = "activitywatch"
+#: The flow that judges the flows doesn't judge itself.
+OWN_FLOW = "health"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What is found, and of which devices nothing can be said now beside that they are silent."""
+
+    findings: tuple[Finding, ...]
+    silent: frozenset[str] = frozenset()
+
+    def is_unknown(self, rule: str, device: str) -> bool:
+        """Whether nothing can be said now of what a rule found at a device."""
+        return device in self.silent and rule != "last_seen"
+
+
+def judge(fleet: Fleet, book: RuleBook) -> Judgement:
+    """All findings of a fleet."""
+    found: list[Finding] = []
+    silent = set()
+    for device in fleet.devices:
+        rules = book.of(device.device)
+        found += _last_seen(device, fleet, rules)
+        if device.pulse_at is None or heard_at(device) < fleet.at - SILENT_US:
+            silent.add(device.device)
+            continue
+        for rule in (_streams, _spool, _often, _disk, _clock, _version, _quarantine):
+            found += rule(device, rules)
+    found += _config(fleet, book)
+    found += _storage(fleet, book.general)
+    found += _flows(fleet, book.general)
+    found += _verify(fleet, book.general)
+    kept = [one for one in found if getattr(book.of(one.device), one.rule).enabled]
+    return Judgement(findings=tuple(kept), silent=frozenset(silent))
+
+
+def heard_at(device: DeviceFacts) -> int:
+    """When the device was last heard of by the hub's clock: what it says of itself, or a row of
+    whatever age that came in."""
+    came_in = [stream.newest_ingested_at for stream in device.streams]
+    said = [at for at in (*came_in, device.ingested_at) if at is not None]
+    return max([device.last_seen_at, *said]) - (device.skew_us or 0)
+
+
+def _last_seen(device: DeviceFacts, fleet: Fleet, rules: Rules) -> Iterator[Finding]:
+    heard, rule = heard_at(device), rules.last_seen
+    stopped = device.state == "stopped"
+    limit_s = rule.stopped_after_s if stopped else rule.after_s
+    if fleet.at - heard <= limit_s * US_PER_S:
+        return
+    yield Finding(
+        rule="last_seen",
+        severity=rule.severity,
+        device=device.device,
+        says=f"{device.device} was last heard of at {_time(heard)}"
+        + (", when it was shut down." if stopped else "."),
+        hint="Is it on, and does it reach the lake? There: lifelog status. If it is gone for good, "
+        f"set [devices.{device.device}.last_seen] enabled = false in health.toml.",
+        since=heard,
+    )
+
+
+# --- what a device says of its streams --------------------------------------------------------
+
+
+def _streams(device: DeviceFacts, rules: Rules) -> Iterator[Finding]:
+    """Streams without anything new; ActivityWatch's together where all of them are."""
+    quiet = {
+        stream.name: since
+        for stream in device.streams
+        if (since := _quiet_since(device, stream, rules)) is not None
+    }
+    for name, since, _ in device.silent:
+        quiet.setdefault(name, since)
+    watched = [
+        stream for stream in device.streams if stream.collector == ACTIVITYWATCH and stream.enabled
+    ]
+    all_of_them = next(_activitywatch(device, rules, watched, quiet), None)
+    if all_of_them is not None:
+        yield all_of_them
+    for stream in device.streams:
+        if stream.name not in quiet or (all_of_them is not None and stream in watched):
+            continue
+        yield Finding(
+            rule="capture",
+            severity=rules.capture.severity,
+            device=device.device,
+            stream=stream.name,
+            says=f"{_label(stream)} of {device.device}: nothing new since "
+            f"{_time(quiet[stream.name])} ({stream.state}). {_why(stream)}".rstrip(),
+            hint="There: lifelog status and lifelog doctor. If it isn't wanted, set "
+            f"[collectors.{stream.collector}] enabled = false.",
+            since=quiet[stream.name],
+        )
+
+
+def _activitywatch(
+    device: DeviceFacts,
+    rules: Rules,
+    watched: Sequence[StreamFacts],
+    quiet: Mapping[str, int],
+) -> Iterator[Finding]:
+    """The server is sick, or none of its streams has anything: one finding either way."""
+    server = device.activitywatch
+    all_quiet = bool(watched) and all(stream.name in quiet for stream in watched)
+    severity = rules.activitywatch.severity
+    if server is not None and server.state in ("unhealthy", "degraded"):
+        if server.state == "degraded" and not all_quiet:
+            severity = "info"
+        reason, since = server.reason, server.since
+    elif all_quiet:
+        reason = _why(watched[0])
+        since = min(quiet[stream.name] for stream in watched)
+    else:
+        return
+    yield Finding(
+        rule=ACTIVITYWATCH,
+        severity=severity,
+        device=device.device,
+        says=f"ActivityWatch on {device.device} gives nothing. {reason}".rstrip(),
+        hint="Start aw-qt (or aw-server) there; what it recorded meanwhile is brought in.",
+        since=since,
+    )
+
+
+def _quiet_since(device: DeviceFacts, stream: StreamFacts, rules: Rules) -> int | None:
+    """Since when a stream has had nothing, if for too long while it should have; else None.
+
+    The time counts in which the device ran, nobody paused, and the person wasn't away.
+    """
+    limit_s = rules.capture.streams.get(stream.name, rules.capture.after_s)
+    if not stream.enabled or stream.stream is None or not limit_s or device.pulse_at is None:
+        return None
+    started = device.pulse_at - int((device.uptime_s or 0.0) * US_PER_S)
+    since = started if stream.last_capture_at is None else stream.last_capture_at
+    away = [spell for spell in device.presence if spell.state == "afk"]
+    # After a start of the supervisor the source has its time to begin.
+    counts = max(since, started)
+    excused = _covered(
+        [*device.paused, *device.suspended, *device.off, *away], counts, device.pulse_at
+    )
+    silent_us = device.pulse_at - counts - excused
+    return since if silent_us > limit_s * US_PER_S else None
+
+
+def _covered(spells: Iterable[Spell], start: int, end: int) -> int:
+    """How much of a time is covered by any of the spells, µs."""
+    total, reached = 0, start
+    for spell in sorted(spells, key=lambda one: one.start):
+        begin = max(spell.start, reached)
+        until = end if spell.end is None else min(spell.end, end)
+        if until > begin:
+            total += until - begin
+            reached = until
+    return total
+
+
+def _spool(device: DeviceFacts, rules: Rules) -> Iterator[Finding]:
+    waiting = sum(stream.spool_bytes or 0 for stream in device.streams)
+    if waiting > rules.backlog.bytes:
+        yield Finding(
+            rule="backlog",
+            severity=rules.backlog.severity,
+            device=device.device,
+            says=f"{_size(waiting)} wait in the spool of {device.device}.",
+            hint="There: lifelog status says why nothing is shipped; lifelog ship tries at once.",
+        )
+    oldest = [
+        (stream.spool_oldest_at, stream)
+        for stream in device.streams
+        if stream.spool_oldest_at is not None and stream.spool_bytes
+    ]
+    if not oldest or device.pulse_at is None:
+        return
+    began, stream = min(oldest, key=lambda one: one[0])
+    # What was recorded elsewhere long ago and read in today has not waited since then.
+    began = max(began, stream.last_ack_at or 0)
+    if device.pulse_at - began > rules.lag.after_s * US_PER_S:
+        yield Finding(
+            rule="lag",
+            severity=rules.lag.severity,
+            device=device.device,
+            says=f"Rows of {device.device} have waited for the lake since {_time(began)} "
+            f"({stream.name}).",
+            hint="There: lifelog status says why nothing is shipped; lifelog ship tries at once.",
+            since=began,
+        )
+
+
+def _often(device: DeviceFacts, rules: Rules) -> Iterator[Finding]:
+    if device.pulse_at is None:
+        return
+    told: set[tuple[str, str]] = set()
+    for stream in device.streams:
+        counted = (
+            ("restarts", rules.restarts, stream.restarts_series, "was started again"),
+            ("errors", rules.errors, stream.errors_series, "met errors"),
+        )
+        for name, rule, series, words in counted:
+            who = stream.collector or stream.name
+            times = rise(series, device.pulse_at - int(rule.within_s * US_PER_S))
+            if times <= rule.most or (name, who) in told:  # its streams have the same counts
+                continue
+            told.add((name, who))
+            yield Finding(
+                rule=name,
+                severity=rule.severity,
+                device=device.device,
+                subject=who,
+                says=f"{who} of {device.device} {words} {times} times within "
+                f"{_span(rule.within_s)}. {_why(stream)}".rstrip(),
+                hint=f"There: lifelog doctor, and logs/lifelog-{who}.jsonl in its home.",
+            )
+
+
+def _disk(device: DeviceFacts, rules: Rules) -> Iterator[Finding]:
+    free = device.disk_free_bytes
+    if free is not None and free < rules.disk.free_bytes:
+        yield Finding(
+            rule="disk",
+            severity="critical" if free < rules.disk.free_bytes / 4 else rules.disk.severity,
+            device=device.device,
+            says=f"The disk of {device.device} has {_size(free)} free.",
+            hint="Make room; capture stops before the disk is full ([spool] min_free_bytes).",
+        )
+
+
+def _clock(device: DeviceFacts, rules: Rules) -> Iterator[Finding]:
+    skew = device.skew_us
+    if skew is not None and abs(skew) > rules.clock.skew_s * US_PER_S:
+        way = "ahead" if skew > 0 else "behind"
+        yield Finding(
+            rule="clock",
+            severity=rules.clock.severity,
+            device=device.device,
+            says=f"The clock of {device.device} is {_span(abs(skew) / US_PER_S)} {way}.",
+            hint="Let it set its clock by the network; its rows bear the times of its own clock.",
+        )
+
+
+def _version(device: DeviceFacts, rules: Rules) -> Iterator[Finding]:
+    if device.version not in (None, __version__):
+        yield Finding(
+            rule="version",
+            severity=rules.version.severity,
+            device=device.device,
+            says=f"{device.device} has lifelog_lake {device.version}, this hub {__version__}.",
+            hint="Upgrade the older one.",
+        )
+
+
+def _quarantine(device: DeviceFacts, rules: Rules) -> Iterator[Finding]:
+    if device.pulse_at is None:
+        return
+    after = device.pulse_at - int(rules.quarantine.within_s * US_PER_S)
+    for what, series in (("put aside", device.quarantined), ("lost", device.lost)):
+        recent = [sample for sample in series if sample.at >= after]
+        count = round(sum(sample.value for sample in recent))
+        if count > rules.quarantine.most:
+            yield Finding(
+                rule="quarantine",
+                severity=rules.quarantine.severity,
+                device=device.device,
+                subject=what.replace(" ", "-"),
+                says=f"{count} rows or contents of {device.device} were {what} within "
+                f"{_span(rules.quarantine.within_s)}.",
+                hint="There: lifelog spool check shows them; what was put aside is kept.",
+                since=recent[0].at,
+            )
+
+
+# --- the fleet --------------------------------------------------------------------------------
+
+
+def _config(fleet: Fleet, book: RuleBook) -> Iterator[Finding]:
+    revisions = Counter(one.config_revision for one in fleet.devices if one.config_revision)
+    if len(revisions) < 2:
+        return
+    usual = revisions.most_common(1)[0][0]
+    for device in fleet.devices:
+        if device.config_revision not in (None, usual):
+            yield Finding(
+                rule="config",
+                severity=book.of(device.device).config.severity,
+                device=device.device,
+                says=f"{device.device} has the configuration {device.config_revision}, "
+                f"most others {usual}.",
+                hint="It takes the new one when it next reaches the lake.",
+            )
+
+
+def _storage(fleet: Fleet, rules: Rules) -> Iterator[Finding]:
+    storage, rule = fleet.storage, rules.disk
+    free = storage.disk_free_bytes
+    if free is not None and free < rule.free_bytes:
+        says = f"The lake's disk has {_size(free)} free."
+        severity = "critical" if free < rule.free_bytes / 4 else rule.severity
+    elif storage.full_at is not None and storage.full_at - fleet.at < rule.full_within_s * US_PER_S:
+        says = f"The lake's disk will be full on {utc(storage.full_at).astimezone():%Y-%m-%d}."
+        severity = rule.severity
+    else:
+        return
+    yield Finding(
+        rule="disk",
+        severity=severity,
+        subject="lake",
+        says=f"{says} A day adds {_size(storage.day_bytes)}.",
+        hint="Move the lake to a larger disk or to S3 (docs/s3.md), or record less.",
+    )
+
+
+def _flows(fleet: Fleet, rules: Rules) -> Iterator[Finding]:
+    told, rule = fleet.flows, rules.flows
+    if told is None:
+        return
+    if fleet.at - told.at > rule.silent_s * US_PER_S:
+        yield Finding(
+            rule="flows",
+            severity="critical",
+            says=f"The hub's flows have said nothing since {_time(told.at)}: nothing is compacted, "
+            "checked or brought up to date.",
+            hint="lifelog status tells what became of them, logs/lifelog-flows.jsonl why.",
+            since=told.at,
+        )
+        return
+    if told.trouble:
+        yield Finding(
+            rule="flows",
+            severity="critical",
+            says=f"The hub's flows are in trouble: {told.trouble}",
+            hint="logs/lifelog-flows.jsonl says more.",
+        )
+    for flow in told.flows:
+        if not flow.enabled or flow.name == OWN_FLOW:
+            continue
+        due = flow.next_at
+        late = (
+            flow.running_since is None
+            and due is not None
+            and fleet.at - due > rule.late_s * US_PER_S
+        )
+        if flow.failed:
+            says = f"The flow {flow.name} failed: {flow.message}"
+        elif late and due is not None:
+            says = f"The flow {flow.name} should have run at {_time(due)}."
+        else:
+            continue
+        yield Finding(
+            rule="flows",
+            severity=rule.severity,
+            subject=flow.name,
+            says=says,
+            hint="The flows' page (in the header of the pages) has its log.",
+            since=flow.ended_at if flow.failed else due,
+        )
+
+
+def _verify(fleet: Fleet, rules: Rules) -> Iterator[Finding]:
+    last = fleet.verified
+    if last is not None and last.count:
+        first = f" First: {last.findings[0]}" if last.findings else ""
+        yield Finding(
+            rule="verify",
+            severity=rules.verify.severity,
+            says=f"lifelog verify has {last.count} findings.{first}",
+            hint="lifelog verify shows all; docs/recovery.md says what to do.",
+            since=last.at,
+        )
+
+
+# --- words ------------------------------------------------------------------------------------
+
+
+def _label(stream: StreamFacts) -> str:
+    known = STREAMS.get(stream.name)
+    return known.label if known is not None else stream.name
+
+
+def _why(stream: StreamFacts) -> str:
+    return stream.last_error or ""
+
+
+def _time(us: int) -> str:
+    return utc(us).astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if count >= 100 or unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def _span(seconds: float) -> str:
+    for unit, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} seconds"
