@@ -15,7 +15,7 @@ from lifelog_lake import __version__
 from lifelog_lake.care.facts import DeviceFacts, Fleet, Spell, StreamFacts, rise
 from lifelog_lake.care.health.model import Finding
 from lifelog_lake.care.health.rules_file import RuleBook, Rules
-from lifelog_lake.clock import US_PER_S, utc
+from lifelog_lake.clock import MAX_US, MIN_US, US_PER_S, utc
 from lifelog_lake.events import STREAMS
 
 #: A device whose newest pulse is older says nothing of its streams now: what was found stays.
@@ -93,8 +93,7 @@ def _streams(device: DeviceFacts, rules: Rules) -> Iterator[Finding]:
         for stream in device.streams
         if (since := _quiet_since(device, stream, rules)) is not None
     }
-    for name, since, _ in device.silent:
-        quiet.setdefault(name, since)
+    quiet |= {name: since for name, since in _silent(device) if name not in quiet}
     watched = [
         stream for stream in device.streams if stream.collector == ACTIVITYWATCH and stream.enabled
     ]
@@ -124,13 +123,15 @@ def _activitywatch(
     quiet: Mapping[str, int],
 ) -> Iterator[Finding]:
     """The server is sick, or none of its streams has anything: one finding either way."""
-    server = device.activitywatch
+    server = device.extra.get("activitywatch")
+    server = server if isinstance(server, Mapping) else {}
+    state = server.get("state")
     all_quiet = bool(watched) and all(stream.name in quiet for stream in watched)
     severity = rules.activitywatch.severity
-    if server is not None and server.state in ("unhealthy", "degraded"):
-        if server.state == "degraded" and not all_quiet:
+    if state in ("unhealthy", "degraded"):
+        if state == "degraded" and not all_quiet:
             severity = "info"
-        reason, since = server.reason, server.since
+        reason, since = str(server.get("reason") or ""), _at(server.get("since"))
     elif all_quiet:
         reason = _why(watched[0])
         since = min(quiet[stream.name] for stream in watched)
@@ -144,6 +145,19 @@ def _activitywatch(
         hint="Start aw-qt (or aw-server) there; what it recorded meanwhile is brought in.",
         since=since,
     )
+
+
+def _silent(device: DeviceFacts) -> Iterator[tuple[str, int]]:
+    """Streams that the device itself found to have nothing, and since when; see docs/health.md."""
+    said = device.extra.get("silent")
+    for one in said if isinstance(said, list) else ():
+        if isinstance(one, Mapping) and (since := _at(one.get("since"))) is not None:
+            yield str(one.get("stream")), since
+
+
+def _at(value: object) -> int | None:
+    """A time that another machine wrote, if it can be one."""
+    return value if isinstance(value, int) and MIN_US <= value <= MAX_US else None
 
 
 def _quiet_since(device: DeviceFacts, stream: StreamFacts, rules: Rules) -> int | None:
