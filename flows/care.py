@@ -17,6 +17,7 @@ from prefect.states import Completed
 from prefect.tasks import exponential_backoff
 
 from flows import child
+from flows.jobs import settings_of
 from lifelog_lake.care.outcome import Outcome
 from lifelog_lake.errors import Locked, Terminal, Transient
 from lifelog_lake.flow_settings import FlowSettings
@@ -52,14 +53,19 @@ async def summaries() -> State[Any]:
     return await care_for("summaries")
 
 
-FLOWS = {one.name: one for one in (compact, tidy, thumbnails, summaries)}
+@flow(persist_result=False)
+async def health() -> State[Any]:
+    """Looks over all devices, opens and resolves alerts, and sends what is new."""
+    return await care_for("health")
+
+
+FLOWS = {one.name: one for one in (compact, tidy, thumbnails, summaries, health)}
 
 
 async def care_for(job: str) -> State[Any]:
     """Run a job as its settings say, and show what it did."""
     home = open_home()
-    settings = home.settings.flows.of(job)
-    run_log = get_run_logger()
+    settings = settings_of(home.settings, job)
     try:
         outcome = await _task(job, settings)(child.argv_of(job, home.path))
     except TimeoutError:

@@ -12,6 +12,7 @@ from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule
 
 from flows.care import FLOWS
+from flows.jobs import settings_of
 from lifelog_lake import __version__
 from lifelog_lake.errors import UsageError
 from lifelog_lake.flow_settings import FlowSettings
@@ -40,7 +41,7 @@ async def register(client: PrefectClient, home: Home, tz: str) -> list[Deployed]
     """
     deployed = []
     for place, (name, flow) in enumerate(FLOWS.items()):
-        settings = home.settings.flows.of(name)
+        settings = settings_of(home.settings, name)
         flow_id = await client.create_flow_from_name(name)
         id = await client.create_deployment(  # noqa: A001 - as its field is named
             flow_id=flow_id,

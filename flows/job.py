@@ -22,7 +22,7 @@ from typing import NoReturn
 import orjson
 import structlog
 
-from flows.jobs import JOBS, STOP_S, load
+from flows.jobs import JOBS, STOP_S, WITHOUT_LAKE, load
 from lifelog_lake.clock import SystemClock
 from lifelog_lake.errors import LifelogError, Locked, Transient
 from lifelog_lake.home import open_home
@@ -52,7 +52,8 @@ def main(argv: list[str] | None = None) -> int:
         home = open_home(options.home)
         setup_logging(home, "care")
         store = parse_url(home.lake_url, home)
-        require_known(home, store)
+        if options.name not in WITHOUT_LAKE:
+            require_known(home, store)
         began_s = time.monotonic()
         outcome = load(options.name)(home, store, SystemClock())
     except LifelogError as error:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # Arrow and all that is for the job's process alone
     from lifelog_lake.care.outcome import Outcome
     from lifelog_lake.clock import Clock
+    from lifelog_lake.config import Settings
+    from lifelog_lake.flow_settings import FlowSettings
     from lifelog_lake.home import Home
     from lifelog_lake.lake.store import Store
 
@@ -21,7 +23,12 @@ JOBS: dict[str, str] = {
     "tidy": "lifelog_lake.care.tidy",
     "thumbnails": "lifelog_lake.care.thumbnails",
     "summaries": "lifelog_lake.care.summaries",
+    "health": "lifelog_lake.care.health.job",
 }
+#: Those for which a lake that can't be reached is no reason not to run.
+WITHOUT_LAKE = frozenset({"health"})
+#: Those that take moments and can't wait for an hour's work: they don't count in [flows] at_once.
+LIGHT = frozenset({"health"})
 
 
 def load(name: str) -> Callable[[Home, Store, Clock], Outcome]:
@@ -29,3 +36,12 @@ def load(name: str) -> Callable[[Home, Store, Clock], Outcome]:
     module: Any = import_module(JOBS[name])
     run: Callable[[Home, Store, Clock], Outcome] = module.run
     return run
+
+
+def settings_of(settings: Settings, name: str) -> FlowSettings:
+    """When a flow runs: ``[flows.NAME]``, or for what looks after health ``[health]``."""
+    if name not in LIGHT:
+        return settings.flows.of(name)
+    from lifelog_lake.flow_settings import checking
+
+    return checking(settings.health.every_s)

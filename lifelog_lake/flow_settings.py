@@ -72,6 +72,24 @@ class SummariesSettings(FlowSettings):
     every_s: float = Field(15 * MINUTE_S, ge=1, le=MOST_S, description="Seconds between two runs.")
 
 
+#: A check of health that is later than this is left out: the next one says more.
+CHECK_GRACE_S = 300.0
+
+
+def checking(every_s: float) -> FlowSettings:
+    """When a check of health runs; 0 = never. A failed one isn't tried again: the next comes soon.
+
+    It has no table of its own: ``[health]`` says how often.
+    """
+    return FlowSettings(
+        enabled=every_s > 0,
+        every_s=max(every_s, 1.0),
+        timeout_s=CHECK_GRACE_S,
+        retries=0,
+        grace_s=CHECK_GRACE_S,
+    )
+
+
 class FlowsSettings(Section):
     """What keeps the lake small and fast, run by Prefect (`lifelog up` on a hub; docs/flows.md)."""
 

@@ -13,7 +13,19 @@ import typer
 from typer.main import get_command
 
 from lifelog_lake import __version__
-from lifelog_lake.cli import capture, care, config, demo, doctor, lake, pause, ship, spool, status
+from lifelog_lake.cli import (
+    alerts,
+    capture,
+    care,
+    config,
+    demo,
+    doctor,
+    lake,
+    pause,
+    ship,
+    spool,
+    status,
+)
 from lifelog_lake.cli.options import HomeOption, Options
 from lifelog_lake.cli.output import say_error, say_mistake
 from lifelog_lake.errors import LifelogError, UsageError
@@ -61,6 +73,7 @@ def lifelog(
 for group in (capture, lake, care, demo, ship, status, doctor, pause):
     group.add_to(app)
 app.add_typer(spool.app, name="spool")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(config.app, name="config")
 
 

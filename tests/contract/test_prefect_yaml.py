@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from flows.jobs import JOBS
+from flows.jobs import JOBS, settings_of
 from lifelog_lake.config import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,9 +63,8 @@ def test_never_two_of_one_flow(read: dict[str, Any]) -> None:
 
 
 def test_the_schedules_are_the_settings_defaults(read: dict[str, Any]) -> None:
-    flows = Settings().flows
     for one in read["deployments"]:
-        settings = flows.of(one["flow"])
+        settings = settings_of(Settings(), one["flow"])
         (schedule,) = one["schedules"]
         (made,) = one["made"]
         if settings.cron:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import http.client
 import logging
+import urllib.error
+import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lifelog_lake.care.health import addresses
 from lifelog_lake.care.health.addresses import Address
 from lifelog_lake.care.health.model import SEVERITIES, Severity
 from lifelog_lake.clock import utc
 from lifelog_lake.errors import MissingExtra
+from lifelog_lake.events import new_id
+from lifelog_lake.home import Home
 
 #: A header that a repeated message shares with the first, where the service has headers.
 HEADER = "X-Lifelog-Message"
@@ -98,6 +104,44 @@ def send(address: Address, message: Message, timeout_s: float) -> str:
         logger.removeHandler(heard)
         logger.propagate = propagate
     return "" if done else address.hide_in(heard.text) or "The service didn't take it."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """What became of a test message; ``error`` is "" if the address took it."""
+
+    shown: str
+    error: str
+
+
+def try_addresses(home: Home) -> list[Tried]:
+    """Send a test message to each address, now and past the outbox.
+
+    Raises :class:`~lifelog_lake.errors.UsageError` if the addresses can't be read.
+    """
+    message = Message(
+        id=new_id(),
+        title="lifelog: a test",
+        body=f"This is a test by {home.device}. Alerts of lifelog reach you here.",
+    )
+    timeout_s = home.settings.alerts.timeout_s
+    return [
+        Tried(shown=address.shown, error=send(address, message, timeout_s))
+        for address in addresses.read(home).addresses
+    ]
+
+
+def ping(url: str, timeout_s: float) -> str:
+    """Ask a dead man's switch. "" if it answered well, else why not; nothing of the address."""
+    request = urllib.request.Request(url, headers={"User-Agent": "lifelog"})  # noqa: S310 - http(s)
+    try:
+        with urllib.request.urlopen(request, timeout=timeout_s):  # noqa: S310 - checked as a setting
+            return ""
+    except urllib.error.HTTPError as error:
+        error.close()
+        return f"it answers {error.code}"
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        return f"it doesn't answer ({type(error).__name__})"
 
 
 def _title(open_: Sequence[Line], over: Sequence[Line]) -> str:
