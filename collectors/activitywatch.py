@@ -98,7 +98,7 @@ class ActivityWatchCollector:
         """Raises :class:`Unavailable` if no server answers, :class:`MissingExtra` without the
         extra ``device``."""
         try:
-            from collectors import aw_bucket, aw_client, aw_events
+            from collectors import aw_bucket, aw_client, aw_events, aw_silence
         except ImportError as error:
             raise MissingExtra("The activitywatch collector", "device") from error
         self._modules = aw_bucket
@@ -114,6 +114,8 @@ class ActivityWatchCollector:
             for stream in settings.streams
         }
         self._context = context
+        self._silence = aw_silence.Silence(context)
+        self._silent_streams: set[str] = set()
         self._server = aw_client.Server(settings.url, settings.timeout_s, context.clock)
         #: What was durable of each bucket when this collector was made, then what its reader says.
         self._cursors: dict[str, dict[str, JSON]] = {}
@@ -158,7 +160,7 @@ class ActivityWatchCollector:
         readers: dict[Key, BucketReader] = {}
         for stream, named in self._named.items():
             found = [b for b in listed if (b.id == named if named else b.type == TYPES[stream])]
-            self._context.unseen(stream, "" if found else _no_bucket(stream, named))
+            self._say_if_unseen(stream, found, named)
             if len(found) > MOST_BUCKETS:
                 notes.append(f"Of {len(found)} buckets of {stream}, {MOST_BUCKETS} are read.")
             for bucket in found[:MOST_BUCKETS]:
@@ -171,6 +173,23 @@ class ActivityWatchCollector:
         self._turns = deque([*kept, *(key for key in readers if key not in kept)])
         self._readers = readers
         return notes
+
+    def _say_if_unseen(self, stream: str, found: list[Bucket], named: str) -> None:
+        if not found:
+            self._context.unseen(stream, _no_bucket(stream, named))
+            return
+        why = self._silence.of(stream, found, away=self._is_away())
+        self._context.unseen(stream, why)
+        (self._silent_streams.add if why else self._silent_streams.discard)(stream)
+
+    def _is_away(self) -> bool:
+        """Whether the person isn't there: by every bucket of presence that is read and lives."""
+        told = [
+            reader.newest.get("status")
+            for (stream, _), reader in self._readers.items()
+            if stream == "afk" and "afk" not in self._silent_streams
+        ]
+        return bool(told) and "not-afk" not in told
 
     def _reader(self, stream: str, bucket: Bucket) -> BucketReader:
         name = bucket.host + BETWEEN + bucket.id
@@ -220,7 +239,8 @@ class ActivityWatchCollector:
         except self._bad_answer as error:
             notes[key] = f"The bucket {reader.bucket.id} can't be read now: {error}"
             return
-        self._context.observed(key[0])
+        if key[0] not in self._silent_streams:
+            self._context.observed(key[0])
 
     def _history(self) -> tuple[float | None, str]:
         """How much of the history is read, 0 to 1, and up to when; None when it is done."""

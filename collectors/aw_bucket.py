@@ -133,6 +133,8 @@ class BucketReader:
         self._looked_back_s: float | None = None
         self._updated: str | None = None
         self._at_rest = False
+        #: What the newest event says, once one was read.
+        self.newest: Mapping[str, JSON] = {}
 
     @property
     def cursor(self) -> dict[str, JSON]:
@@ -341,6 +343,7 @@ class BucketReader:
         if whole and not self._complete:
             self._recall(events)
         newest = max((event.start for event in events), default=None)
+        self._tell_newest(events)
         rows: list[Event] = []
         known: dict[str, int | None] = {}
         starts: dict[str, int] = {}
@@ -385,6 +388,10 @@ class BucketReader:
         if whole:
             self._say_changed(changed)
         self._sink.append(rows, True)
+
+    def _tell_newest(self, events: Sequence[AwEvent]) -> None:
+        if events:
+            self.newest = max(events, key=lambda event: event.start).data
 
     def _is_changed(self, event: AwEvent, before: int | None) -> bool:
         """Whether an event that was done with isn't as it was, as far as that is known."""

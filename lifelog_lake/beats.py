@@ -60,6 +60,7 @@ class Beat:
     what it is and what to do, never captured content. ``every_s`` is how often it looks.
     ``share`` is how much of a source's history has been brought in, 0 to 1, None when there is none
     left; ``doing`` says in words where it is. ``unseen`` tells why a stream can't be observed.
+    ``written`` counts the bytes that went into the spool since the child started, by stream.
     """
 
     state: State
@@ -70,6 +71,7 @@ class Beat:
     share: float | None = None
     doing: str = ""
     unseen: Mapping[str, str] = field(default_factory=dict)
+    written: Mapping[str, int] = field(default_factory=dict)
 
     def line(self) -> bytes:
         """The beat as the line that goes over the pipe."""
@@ -86,6 +88,7 @@ class Beat:
                 "unseen": {
                     stream: clean_text(why[:MAX_TEXT])[0] for stream, why in self.unseen.items()
                 },
+                "written": dict(self.written),
             },
             option=orjson.OPT_APPEND_NEWLINE,
         )
@@ -100,17 +103,13 @@ def read_beat(line: bytes) -> Beat | None:
     if not isinstance(value, dict) or value.get("beat") != 1 or value.get("state") not in STATES:
         return None
     errors, observed, every_s = value.get("errors"), value.get("observed"), value.get("every_s")
-    share, unseen = value.get("share"), value.get("unseen")
+    share, unseen, written = value.get("share"), value.get("unseen"), value.get("written")
     return Beat(
         state=value["state"],
         errors=errors if isinstance(errors, int) else 0,
         reason=str(value.get("reason") or ""),
         every_s=float(every_s) if isinstance(every_s, int | float) else None,
-        observed=(
-            {str(stream): at for stream, at in observed.items() if isinstance(at, int)}
-            if isinstance(observed, dict)
-            else {}
-        ),
+        observed=_numbers(observed),
         share=min(max(float(share), 0.0), 1.0) if isinstance(share, int | float) else None,
         doing=str(value.get("doing") or ""),
         unseen=(
@@ -118,7 +117,13 @@ def read_beat(line: bytes) -> Beat | None:
             if isinstance(unseen, dict)
             else {}
         ),
+        written=_numbers(written),
     )
+
+
+def _numbers(value: object) -> dict[str, int]:
+    items = value.items() if isinstance(value, dict) else ()
+    return {str(stream): number for stream, number in items if isinstance(number, int)}
 
 
 def while_beating(work: Callable[[], T], beat: Callable[[], None]) -> T:

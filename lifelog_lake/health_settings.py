@@ -28,7 +28,8 @@ class HealthSettings(Section):
     )
     stale_after_minutes_by_stream: dict[str, Minutes] = Field(
         default_factory=dict,
-        description="The same for single streams, e.g. {screen = 2, web = 0}; 0 = never.",
+        description="The same for single streams, e.g. {screen = 2}; web is 0 unless named here: "
+        "a browser may be closed.",
     )
     listen: str = Field(
         "127.0.0.1:8770",
@@ -85,5 +86,5 @@ class HealthSettings(Section):
 
     def stale_after_s(self, stream: str) -> float | None:
         """How old the newest event of a stream may be, None = any age."""
-        minutes = self.stale_after_minutes_by_stream.get(stream, self.stale_after_minutes)
-        return minutes * 60 or None
+        default = 0.0 if stream == "web" else self.stale_after_minutes
+        return self.stale_after_minutes_by_stream.get(stream, default) * 60 or None

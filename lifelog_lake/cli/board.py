@@ -20,6 +20,7 @@ from rich.text import Text
 from lifelog_lake.beats import HOLDING
 from lifelog_lake.cli.output import ago, local, number, size, span
 from lifelog_lake.clock import US_PER_S
+from lifelog_lake.collect.reasons import WELL, of_device
 from lifelog_lake.events import STREAMS
 from lifelog_lake.spool import StreamStats
 
@@ -28,8 +29,6 @@ STALE_AFTER_S = 30.0
 MICROPHONE = "● microphone live"
 #: Open segments are extended in steps, so a few rows seem to fill some MiB.
 MENTIONED_BYTES = 16 * 2**20
-#: States that need nobody.
-WELL = frozenset({"running", "starting", "paused", "stopping", "stopped", "-"})
 STYLE = {"running": "green", "paused": "yellow", "starting": "yellow", "-": "dim"}
 PROCESSES = {"ship": "Shipper", "server": "Pages", "flows": "Flows"}
 NOT_RUNNING = "Nothing is recorded now: start it with `lifelog up` (or `lifelog collect`)."
@@ -109,10 +108,7 @@ def make_board(
             for label, verb, row in alike(rows)
             if row.state not in WELL
         ]
-        if waiting := status.get("rows_waiting"):
-            findings.append(
-                f"{waiting} of the supervisor's own rows wait for room: free disk space."
-            )
+        findings += of_device(status)
     return Board(
         microphone=alive  # also of a supervisor that doesn't report: its children record on
         and status.get("state") == "running"
@@ -120,11 +116,7 @@ def make_board(
             "audio" in (child.get("streams") or ()) and child.get("state") in HOLDING
             for child in children.values()
         ),
-        remarks=tuple(
-            str(child["reason"])
-            for child in children.values()
-            if running and child.get("state") == "running" and child.get("reason")
-        ),
+        remarks=_remarks(status, children) if running else (),
         running=running,
         pid=cast("int | None", status.get("pid")) if running else None,
         started_at=cast("int | None", status.get("started_at")) if running else None,
@@ -141,6 +133,14 @@ def make_board(
             if running and (told := child.get("history"))
         ),
     )
+
+
+def _remarks(
+    status: Mapping[str, object], children: Mapping[str, Mapping[str, Any]]
+) -> tuple[str, ...]:
+    said = [child.get("reason") for child in children.values() if child.get("state") == "running"]
+    endpoint = cast("Mapping[str, Any]", status.get("endpoint") or {})
+    return tuple(str(one) for one in (*said, endpoint.get("problem")) if one)
 
 
 def _not_running(status: Mapping[str, object], *, alive: bool) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
 
 import typer
 
 from lifelog_lake.cli.options import HomeOption, JsonOption, here
-from lifelog_lake.cli.output import as_iso, out, say, say_json
+from lifelog_lake.cli.output import ago, as_iso, out, say, say_json
 
 
 def add_to(app: typer.Typer) -> None:
@@ -74,6 +75,7 @@ def status(context: typer.Context, home: HomeOption = None, as_json: JsonOption 
                 "histories": [dataclasses.asdict(history) for history in board.histories],
                 "findings": list(board.findings),
                 "remarks": list(board.remarks),
+                **_checks(said or {}, running=board.running),
             }
         )
     else:
@@ -81,6 +83,9 @@ def status(context: typer.Context, home: HomeOption = None, as_json: JsonOption 
         say(f"Device    {opened.device}")
         say(f"Home      {opened.path}")
         say(f"Kept in   {opened.lake_url}")
+        if board.running:
+            for line in _lines(said or {}, now_us):
+                say(line)
         if in_force is not None:
             say(pause_line(in_force), style="yellow")
         if board.microphone:
@@ -95,3 +100,25 @@ def status(context: typer.Context, home: HomeOption = None, as_json: JsonOption 
             say(f"Finding: {finding}", style="yellow")
     if board.findings:
         raise typer.Exit(1)
+
+
+def _checks(said: Mapping[str, object], *, running: bool) -> dict[str, object]:
+    """What the supervisor checks of the device as a whole, as it said last."""
+    told = {name: said.get(name) for name in ("activitywatch", "care")}
+    silent = cast("list[dict[str, object]]", said.get("silent") or [])
+    return {
+        **{name: as_iso(part) if isinstance(part, dict) else None for name, part in told.items()},
+        "silent": [as_iso(one) for one in silent],
+        "endpoint": said.get("endpoint") if running else None,
+    }
+
+
+def _lines(said: Mapping[str, object], now_us: int) -> Iterator[str]:
+    server = said.get("activitywatch")
+    if isinstance(server, dict):
+        version = f" ({server['version']})" if server["version"] else ""
+        checked = ago(server["checked_at"], now_us)
+        yield f"Server    ActivityWatch is {server['state']}{version}, checked {checked}"
+    endpoint = said.get("endpoint")
+    if isinstance(endpoint, dict) and endpoint["url"]:
+        yield f"Health    {endpoint['url']}/healthz"

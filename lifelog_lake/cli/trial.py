@@ -39,6 +39,11 @@ class Trial:
     def unseen(self, stream: str, why: str) -> None:
         """Tell nobody."""
 
+    def stale_after_s(self, stream: str) -> float | None:
+        """It isn't looked at for long."""
+        del stream
+        return None
+
     def progress(self, share: float | None, doing: str = "") -> None:
         """Tell nobody."""
 

@@ -46,6 +46,7 @@ def main(argv: list[str] | None = None) -> int:
             spool=Spool.of(home),
             clock=clock,
             retry_s=options.retry_s,
+            health=home.settings.health,
         )
     except LifelogError as error:
         line.beat(Beat(state="error", errors=1, reason=describe(error)))

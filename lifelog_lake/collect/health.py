@@ -10,9 +10,12 @@ from pathlib import Path
 import orjson
 
 from lifelog_lake import __version__
+from lifelog_lake.collect.aw_check import AwHealth
+from lifelog_lake.collect.freshness import silent, why
 from lifelog_lake.collect.process import Child
 from lifelog_lake.fsio import PRIVATE_FILE, temporary_beside
 from lifelog_lake.home import Home
+from lifelog_lake.hub_care import HubCare
 from lifelog_lake.pause import Pause
 from lifelog_lake.spool import StreamStats
 
@@ -20,8 +23,12 @@ STATUS_NAME = "status.json"
 
 
 def state_of(child: Child, stream: str | None = None) -> str:
-    """The state in a word, ``stale`` included: alive, but its source gives nothing to see."""
-    return "stale" if child.state == "running" and stream in child.stale else child.state
+    """The state in a word, ``stale`` included: alive, but its source gives nothing to see.
+
+    One that was started again for that stays so until it has seen something.
+    """
+    stale = stream in child.stale or stream in child.tried
+    return "stale" if child.state == "running" and stale else child.state
 
 
 def pulse_data(
@@ -49,7 +56,7 @@ def pulse_data(
                 "state": state_of(child, stream),
                 "last_capture_at": child.observed.get(stream) if stream else None,
                 "errors": child.errors,
-                "last_error": child.beat.unseen.get(stream or "") or child.last_reason or None,
+                "last_error": why(child, stream or "") or child.last_reason or None,
                 "restarts": child.restarts,
                 "cpu_percent": use[0] if use else None,
                 "memory_bytes": use[1] if use else None,
@@ -105,6 +112,7 @@ def status_data(
     rows_waiting: int,
     state: str,
     usage: Mapping[str, tuple[float, int] | None],
+    checks: Mapping[str, object],
 ) -> dict[str, object]:
     """What ``lifelog status`` shows. Times in µs since 1970 UTC.
 
@@ -120,8 +128,24 @@ def status_data(
         "started_at": started_us,
         "pause": None if pause is None else {"since": pause.since_us, "until": pause.until_us},
         "rows_waiting": rows_waiting,
+        "disk_free_bytes": _disk_free_bytes(home.spool),
         "children": {child.spec.name: _child_data(child, usage) for child in children},
+        **checks,
     }
+
+
+def checks(
+    children: Sequence[Child], activitywatch: AwHealth | None, care: HubCare | None
+) -> dict[str, object]:
+    """What is about the device as a whole: ``extra`` of a pulse, and part of the status."""
+    told: dict[str, object] = {}
+    if activitywatch is not None:
+        told["activitywatch"] = activitywatch.told()
+    if care is not None:
+        told["care"] = care.told()
+    if found := [one for child in children for one in silent(child)]:
+        told["silent"] = found
+    return told
 
 
 def _child_data(child: Child, usage: Mapping[str, tuple[float, int] | None]) -> dict[str, object]:
@@ -136,12 +160,14 @@ def _child_data(child: Child, usage: Mapping[str, tuple[float, int] | None]) -> 
         "last_beat_at": child.last_beat_us,
         "observed_at": dict(child.observed),
         "errors": child.errors,
-        "unseen": dict(beat.unseen),
+        "unseen": {name: reason for name in child.spec.streams if (reason := why(child, name))},
         "history": None if beat.share is None else {"share": beat.share, "doing": beat.doing},
         "reason": beat.reason if child.running else child.last_reason,
         "last_error": child.last_reason or None,
         "restarts": child.restarts,
+        "written_bytes": child.written_bytes,
         "cpu_percent": use[0] if use else None,
+        "cpu_s": child.cpu_s,
         "rss_bytes": use[1] if use else None,
     }
 

@@ -17,6 +17,7 @@ import psutil
 import structlog
 
 from lifelog_lake.beats import Beat, read_beat
+from lifelog_lake.spool import StreamStats
 
 #: Set in each of our processes unless the person has set them: threads and arenas that none uses.
 FRUGAL = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
@@ -85,6 +86,15 @@ class Child:
         self.observed: dict[str, int] = {}
         self.fresh_s: dict[str, float] = {}
         self.stale: set[str] = set()
+        #: Starts again for want of events, by stream, since its last observation.
+        self.tried: dict[str, int] = {}
+        self.warned: set[str] = set()
+        #: Newest rows of the streams before this supervisor; see :meth:`last_us`.
+        self.rows_us: dict[str, int] = {}
+        #: Processor seconds and bytes written by stream, over all its lives.
+        self.cpu_s = 0.0
+        self._cpu_before_s = 0.0
+        self._written_before: dict[str, int] = {}
         self._messages = messages
         self._backoff = backoff
         self._process: subprocess.Popen[bytes] | None = None
@@ -171,7 +181,25 @@ class Child:
             if self.observed.get(stream) != at:
                 self.observed[stream] = at
                 self.fresh_s[stream] = now_s
+                self.tried.pop(stream, None)
         return before
+
+    def last_us(self, stream: str) -> int | None:
+        """When a stream was last observed, or had its newest row before we looked; wall clock."""
+        return self.observed.get(stream) or self.rows_us.get(stream)
+
+    def know_rows(self, stats: Mapping[str, StreamStats]) -> None:
+        """Take the newest rows that wait for what was seen last, where nothing was seen yet."""
+        for stream in self.spec.streams:
+            newest_us = stats[stream].newest_at if stream in stats else None
+            if newest_us is not None and self.last_us(stream) is None:
+                self.rows_us[stream] = newest_us
+
+    @property
+    def written_bytes(self) -> dict[str, int]:
+        """Bytes that went into the spool by stream, over all its lives."""
+        now, before = self.beat.written, self._written_before
+        return {name: now.get(name, 0) + before.get(name, 0) for name in {*now, *before}}
 
     def reset_freshness(self, now_s: float) -> None:
         """Begin to wait for observations anew (after a start, a pause, a sleep)."""
@@ -192,11 +220,21 @@ class Child:
         self._failures = 1 if healthy else self._failures + 1
         self.next_start_s = now_s + self._backoff.delay_s(self._failures)
         self._errors_before += self.beat.errors + (0 if self._asked_to_stop else 1)
+        self._written_before = self.written_bytes
+        self._cpu_before_s = self.cpu_s
         self.beat = Beat(state="starting")
 
     def ask_to_stop(self) -> None:
         """SIGTERM, and the end of its stdin for where there are no signals."""
         self._asked_to_stop = True
+        self._end_gently()
+
+    def renew(self, why: str) -> None:
+        """Have it end in order, so that it is started again; it can write what it holds."""
+        self.killed_because = why
+        self._end_gently()
+
+    def _end_gently(self) -> None:
         if self._process is None:
             return
         if self._process.stdin is not None:
@@ -232,6 +270,7 @@ class Child:
         except psutil.Error:
             return None
         cpu_s = times.user + times.system
+        self.cpu_s = self._cpu_before_s + cpu_s
         last_s, last_cpu_s = self._marks.get(mark, (now_s, cpu_s))
         self._marks[mark] = now_s, cpu_s
         elapsed_s = now_s - last_s

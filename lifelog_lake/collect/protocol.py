@@ -97,6 +97,13 @@ class Context(Protocol):
         it; "" = no more. The stream is *stale* after a while, and this is told with it.
         """
 
+    def stale_after_s(self, stream: str) -> float | None:
+        """How old the newest event of a stream may be before something is wrong; None = any age.
+
+        The supervisor judges observations by it. A collector that reads what another program
+        writes can tell that nothing new comes from there: ``unseen`` says so.
+        """
+
     def progress(self, share: float | None, doing: str = "") -> None:
         """Say how much of the source's history is read, 0 to 1, and where it is (a few words).
 

@@ -59,6 +59,10 @@ class NotedSpool:
         """As the spool's."""
         return self._spool.quarantine(stream, payload, reason)
 
+    def written_bytes(self) -> dict[str, int]:
+        """As the spool's."""
+        return self._spool.written_bytes()
+
     @property
     def events(self) -> list[Event]:
         """All events that were taken, in order."""

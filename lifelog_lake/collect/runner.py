@@ -25,6 +25,7 @@ from lifelog_lake.errors import (
     Unavailable,
 )
 from lifelog_lake.events import Event, is_pulled
+from lifelog_lake.health_settings import HealthSettings
 from lifelog_lake.pause import paused, pauses
 from lifelog_lake.validate import JSON
 
@@ -44,6 +45,9 @@ class SpoolLike(Protocol):
 
     def quarantine(self, stream: str, payload: bytes, reason: str) -> Path:
         """Keep what can't be used."""
+
+    def written_bytes(self) -> dict[str, int]:
+        """Bytes that went in, by stream."""
 
 
 def describe(error: BaseException) -> str:
@@ -68,6 +72,7 @@ class Runner:
         spool: SpoolLike,
         clock: Clock,
         retry_s: float = RETRY_S,
+        health: HealthSettings | None = None,
     ) -> None:
         self._cls = cls
         self._settings = settings
@@ -75,6 +80,7 @@ class Runner:
         self._spool = spool
         self._clock = clock
         self._retry_s = retry_s
+        self._health = health or HealthSettings()
         self._collector: Collector | None = None
         self._held: list[Callable[[], object]] = []
         self._held_rows = 0
@@ -106,6 +112,7 @@ class Runner:
             share=self._share,
             doing=self._doing,
             unseen=dict(self._unseen),
+            written=self._spool.written_bytes(),
         )
 
     def next_in_s(self) -> float:
@@ -202,6 +209,10 @@ class Runner:
             self._unseen[stream] = why
         else:
             self._unseen.pop(stream, None)
+
+    def stale_after_s(self, stream: str) -> float | None:
+        """See :class:`~lifelog_lake.collect.protocol.Context`."""
+        return self._health.stale_after_s(stream)
 
     def progress(self, share: float | None, doing: str = "") -> None:
         """See :class:`~lifelog_lake.collect.protocol.Context`."""

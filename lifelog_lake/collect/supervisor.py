@@ -21,10 +21,14 @@ from types import FrameType
 
 import structlog
 
-from lifelog_lake import __version__
+from lifelog_lake import __version__, hub_care
 from lifelog_lake.clock import US_PER_S, Clock, SystemClock
 from lifelog_lake.collect import health, registry
+from lifelog_lake.collect.aw_check import COLLECTOR as ACTIVITYWATCH
+from lifelog_lake.collect.aw_watch import AwWatch
 from lifelog_lake.collect.clocks import ClockWatch
+from lifelog_lake.collect.endpoint import Endpoint, Snapshot
+from lifelog_lake.collect.freshness import Freshness
 from lifelog_lake.collect.process import Backoff, Child, ChildSpec, Message
 from lifelog_lake.collect.recorder import Recorder
 from lifelog_lake.collect.runner import describe
@@ -99,6 +103,7 @@ class Supervisor:
         ]
         self._disabled = {name: streams[name] for name in streams if name not in enabled}
         self._pause: Pause | None = None
+        self._last_stats: dict[str, StreamStats] = {}
         self._started_us = 0
         self._started_s = 0.0
 
@@ -120,13 +125,19 @@ class Supervisor:
             try:
                 self._spool = Spool.of(self._home, self._clock)
                 self._recorder = Recorder(self._spool, self._clock)
+                health_settings = self._home.settings.health
+                self._freshness = Freshness(self._recorder, health_settings, self._timing.fresh_s)
+                self._aw = AwWatch(self._home, self._clock, health_settings.activitywatch_every_s)
+                self._endpoint = Endpoint(health_settings.address, self._clock)
                 self._watch = ClockWatch(self._clock)
                 self._started_us, self._started_s = self._clock.wall_us(), self._now_s()
                 self._recorder.lifecycle("started", reason=f"version {__version__}")
                 self._look_at_pause()
                 try:
+                    self._endpoint.open()
                     self._loop()
                 finally:
+                    self._endpoint.close()
                     self._end()
             finally:
                 restore()
@@ -155,6 +166,7 @@ class Supervisor:
             for child in self._children:
                 self._look_after(child, now_s)
             self._recorder.retry()
+            self._aw.look()
             if now_s >= next_pulse_s:
                 next_pulse_s = now_s + timing.pulse_s
                 self._write_pulse()
@@ -181,6 +193,8 @@ class Supervisor:
             return
         if child.beat.state == "running":
             child.reset_freshness(self._now_s())
+        if child.spec.name == ACTIVITYWATCH and child.beat.state in ("running", "unavailable"):
+            self._aw.soon()
         self._tell_change(child)
 
     def _tell_change(self, child: Child) -> None:
@@ -205,25 +219,7 @@ class Supervisor:
         if child.spec.beats and now_s - child.last_beat_s >= self._timing.alive_s:
             child.kill(f"no beat for {self._timing.alive_s:.0f} s")
             return  # its end is seen at the next tick
-        self._look_at_freshness(child, now_s)
-
-    def _look_at_freshness(self, child: Child, now_s: float) -> None:
-        if child.beat.state != "running":
-            child.stale.clear()
-            return
-        limit_s = max(self._timing.fresh_s, 5 * (child.beat.every_s or 0.0))
-        for stream in child.spec.streams:
-            age_s = now_s - child.fresh_s.get(stream, now_s)
-            if age_s >= limit_s and stream not in child.stale:
-                child.stale.add(stream)
-                self._recorder.lifecycle(
-                    "stale", collector=child.spec.name, stream=stream,
-                    reason=child.beat.unseen.get(stream)
-                    or f"alive, but nothing observed for {age_s:.0f} s",
-                )  # fmt: skip
-            elif age_s < limit_s and stream in child.stale:
-                child.stale.discard(stream)
-                self._recorder.lifecycle("fresh", collector=child.spec.name, stream=stream)
+        self._freshness.look(child, now_s)
 
     def _start(self, child: Child, now_s: float) -> None:
         try:
@@ -285,16 +281,24 @@ class Supervisor:
         now_s = self._now_s()
         return {child.spec.name: child.usage(mark, now_s) for child in self._children}
 
+    def _checks(self) -> dict[str, object]:
+        care = hub_care.read(self._home.run)
+        return health.checks(self._children, self._aw.result, care)
+
     def _write_pulse(self) -> None:
+        self._last_stats = stats = self._stats()
+        for child in self._children:
+            child.know_rows(stats)
         data = health.pulse_data(
             self._home,
             self._children,
             self._disabled,
-            self._stats(),
+            stats,
             uptime_s=self._now_s() - self._started_s,
             usage=self._usage("pulse"),
         )
-        self._recorder.write("pulse", data=data)
+        self._recorder.write("pulse", data=data, extra=self._checks() or None)
+        self._endpoint.open()  # again, if its port was taken
 
     def _stats(self) -> dict[str, StreamStats]:
         try:
@@ -313,6 +317,15 @@ class Supervisor:
             rows_waiting=self._recorder.waiting,
             state=state,
             usage=self._usage("status"),
+            checks=self._checks() | {"endpoint": self._endpoint.told()},
+        )
+        self._endpoint.show(
+            Snapshot(
+                status=data,
+                stats=self._last_stats,
+                own_bytes=self._spool.written_bytes(),
+                at_s=self._now_s(),
+            )
         )
         try:
             health.write_status(self._home.run, data)

@@ -92,6 +92,11 @@ class Shipper:
             batch_rows=home.settings.ship.batch_rows,
         )
 
+    @property
+    def target(self) -> Store:
+        """Where it ships to."""
+        return self._target
+
     def run_once(self, progress: Progress | None = None) -> Shipped:
         """Ship all that is pending now. Raises :class:`~lifelog_lake.errors.LakeUnreachable`.
 

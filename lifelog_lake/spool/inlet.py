@@ -67,6 +67,8 @@ class Inlet:
         self._clock = clock
         self._reserved = reserved
         self._check_room = check_room
+        #: Bytes of rows and content that this object has written.
+        self.written_bytes = 0
 
     def append(self, events: Sequence[Event], cursor: JSON = None) -> range:
         """Take events and the source's cursor in, all or nothing; durable on return.
@@ -111,6 +113,7 @@ class Inlet:
             if undo is not None:
                 undo.pop_all()
                 segment.content_bytes += sum(blob.size_bytes for blob in taken.values())
+        self.written_bytes += len(data) + sum(blob.size_bytes for blob in taken.values())
         return range(first, first + len(events))
 
     def _place(

@@ -106,6 +106,10 @@ class Spool:
             self._outlets[stream] = Outlet(self._files(stream), self._clock)
         return self._outlets[stream]
 
+    def written_bytes(self) -> dict[str, int]:
+        """Bytes that went in through this object, by stream."""
+        return {stream: inlet.written_bytes for stream, inlet in self._inlets.items()}
+
     def stats(self) -> dict[str, StreamStats]:
         """How each stream stands."""
         found = {}

@@ -73,6 +73,9 @@ class FailingSpool:
         self.quarantined.append((stream, payload, reason))
         return Path()
 
+    def written_bytes(self) -> dict[str, int]:
+        return {}
+
     @property
     def values(self) -> list[JSON]:
         return [event.data["value"] for batch in self.batches for event in batch]
