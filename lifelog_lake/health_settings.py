@@ -62,8 +62,8 @@ class HealthSettings(Section):
     def _is_loopback(cls, value: str) -> str:
         if not value.strip():
             return ""
-        host, _, port = value.strip().rpartition(":")
-        if not port.isdecimal() or not 0 <= int(port) <= 65535:
+        host, colon, port = value.strip().rpartition(":")
+        if not colon or not port.isdecimal() or not 0 <= int(port) <= 65535:
             raise ValueError("it must be an address and a port, such as 127.0.0.1:8770")
         try:
             loopback = ipaddress.ip_address(host.strip("[]")).is_loopback
