@@ -63,8 +63,8 @@ def write(run: Path, care: HubCare) -> None:
 
 
 def read(run: Path) -> HubCare | None:
-    """What is known, None if no care was ever seen."""
+    """What is known, None if no care was ever seen (or it can't be read)."""
     try:
         return HubCare(**orjson.loads((run / NAME).read_bytes()))
-    except (FileNotFoundError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError):
         return None

@@ -124,7 +124,7 @@ def read(home: Home) -> AwHealth | None:
     """The last result, None if there never was one (or none that can be used)."""
     try:
         return AwHealth(**orjson.loads((home.run / NAME).read_bytes()))
-    except (FileNotFoundError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError):
         return None
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import structlog
 
+from lifelog_lake.beats import BEAT_EVERY_S
 from lifelog_lake.clock import iso
 from lifelog_lake.collect.process import Child
 from lifelog_lake.collect.recorder import Recorder
@@ -23,6 +24,8 @@ from lifelog_lake.health_settings import HealthSettings
 TRIES = 3
 #: Longest wait between two of them.
 LONGEST_S = 6 * 3600.0
+#: Beats tell of observations so often; less is no sign of anything.
+LEAST_S = 1.5 * BEAT_EVERY_S
 
 
 class Freshness:
@@ -46,9 +49,9 @@ class Freshness:
             limit_s = self._settings.stale_after_s(stream)
             if limit_s is None or stream in child.beat.unseen:
                 continue
-            wait_s = min(max(limit_s, looks_s) * 2 ** min(child.tried.get(stream, 0), 20),
-                         max(LONGEST_S, limit_s, looks_s))  # fmt: skip
-            if age_s >= wait_s:
+            wait_s = max(limit_s, looks_s, LEAST_S)
+            tried = child.tried.get(stream, 0)
+            if age_s >= min(wait_s * 2 ** min(tried, 20), max(wait_s, LONGEST_S)):
                 self._start_again(child, stream)
 
     def _look_if_stale(self, child: Child, stream: str, age_s: float, limit_s: float) -> None:

@@ -2,7 +2,7 @@
 
 The hub's care writes a mark into the lake with each of its runs
 (:mod:`lifelog_lake.lake.care_mark`). The shipper's process, which talks to the lake anyway, looks
-at it: when the next one is overdue, and each hour at least.
+at it four times in what a mark may age, and each hour at least.
 
 Its age isn't taken from the hub's clock but from how long *this* process has seen the same mark, by
 the monotonic clock. So neither a wrong clock nor a night in suspend makes an outage, and a machine
@@ -64,7 +64,8 @@ class CareWatch:
             self._mark, self._seen_s = mark, now_s
         limit_s = mark.limit_s(self._home.settings.health.care_grace_s)
         left_s = limit_s - (now_s - self._seen_s)
-        self._next_s = now_s + min(left_s if left_s > 0 else limit_s / 3, HOUR_S)
+        quarter_s = min(limit_s / 4, HOUR_S)  # so it is noticed at most so much too late
+        self._next_s = now_s + (min(left_s, quarter_s) if left_s > 0 else quarter_s)
         self._keep(mark, stopped=left_s <= 0)
 
     def _keep(self, mark: CareMark, *, stopped: bool) -> None:

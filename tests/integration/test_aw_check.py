@@ -184,6 +184,19 @@ def test_one_check_at_a_time_and_one_after_a_sleep(proxy: FaultyProxy, tmp_path:
     wait_for(lambda: len(proxy.asked) == 3, "a check out of turn")
 
 
+def test_a_result_that_cannot_be_kept_ends_nothing(tmp_path: Path) -> None:
+    """Something that isn't ours lies where it goes; the next one is tried all the same."""
+    home = a_home(tmp_path, "http://127.0.0.1:1")
+    (home.run / aw_check.NAME).mkdir()
+    watch = AwWatch(home, FixedClock(), 900)
+    log = home.logs / "lifelog-test.jsonl"
+    for n in (1, 2):
+        watch.soon()
+        wait_for(lambda: watch.look() or not watch._hurry, "the check")
+        wait_for(lambda n=n: log.read_text().count("activitywatch_not_checked") == n, "its trouble")
+    assert watch.result is None
+
+
 def test_it_may_be_turned_off(tmp_path: Path) -> None:
     watch = AwWatch(a_home(tmp_path, "http://127.0.0.1:1"), FixedClock(), 0)
     watch.soon()
