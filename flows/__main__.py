@@ -147,6 +147,7 @@ class Process:
         from prefect.client.orchestration import get_client
 
         from flows.deployments import register
+        from flows.ledger import Ledger
         from flows.runner import Runner
 
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
@@ -166,11 +167,10 @@ class Process:
             runner = Runner(
                 client=client,
                 flows=flows,
-                at_once=settings.at_once,
-                poll_s=settings.poll_s,
+                at_once=at_once,
                 said=self._said,
                 alive=self._alive,
-                anew=told,
+                ledger=Ledger(self._home.run, flows),
             )
             await runner.run(self._stop)
 

@@ -38,6 +38,7 @@ from prefect.utilities.engine import propose_state
 from flows.care import FINDINGS
 from flows.deployments import Deployed
 from flows.due import Due, choose
+from flows.ledger import Ledger
 from lifelog_lake.logs import describe
 
 log = structlog.get_logger(__name__)
@@ -58,7 +59,7 @@ class Runner:
     """The loop.
 
     ``said`` is told each flow's trouble after each of its runs: a sentence, or "" if it is well.
-    ``alive`` is called each time the loop comes round. ``anew`` makes the schedules' runs anew.
+    ``alive`` is called each time the loop comes round; ``ledger`` gets what became of each run.
     """
 
     client: PrefectClient
@@ -67,9 +68,7 @@ class Runner:
     poll_s: float
     said: Callable[[str, str], None]
     alive: Callable[[], None]
-    anew: Callable[[], Awaitable[object]]
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    _latest: datetime | None = None
+    ledger: Ledger
     _running: dict[str, tuple[UUID, asyncio.Task[None]]] = field(default_factory=dict)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -77,14 +76,14 @@ class Runner:
         await self._look_back()
         try:
             while not stop.is_set():
+                trouble = ""
                 try:
                     await self._turn()
-                    self.said(SERVER, "")
                 except httpx.HTTPError as error:  # a server elsewhere comes back some time
                     log.warning("server_not_reached", reason=type(error).__name__)
-                    self.said(
-                        SERVER, f"The Prefect server can't be reached ({type(error).__name__})."
-                    )
+                    trouble = f"The Prefect server can't be reached ({type(error).__name__})."
+                self.said(SERVER, trouble)
+                self.ledger.write(trouble)
                 self.alive()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), self.poll_s)
@@ -127,6 +126,8 @@ class Runner:
             if choice.start is not None and await self._taken(choice.start):
                 task = asyncio.create_task(self._execute(one, due[choice.start]))
                 self._running[one.name] = choice.start, task
+            if self.ledger.needs_due(one.name, now):
+                self.ledger.due(one.name, await self._next_of(one))
 
     async def _taken(self, id: UUID) -> bool:
         """Take a run: the server gives it to one only, and not when it has been cancelled."""
@@ -139,6 +140,7 @@ class Runner:
     async def _execute(self, one: Deployed, run: FlowRun) -> None:
         began_s = time.monotonic()
         log.info("flow_started", name=one.name, id=str(run.id))
+        self.ledger.began(one.name)
         try:
             await run_flow_async(one.flow, flow_run=_unobserved(run), return_type="state")
         except Exception as error:  # noqa: BLE001 - the server has it; the loop goes on
@@ -148,7 +150,12 @@ class Runner:
         ended = await self.client.read_flow_run(run.id)
         took_s = round(time.monotonic() - began_s, 3)
         log.info("flow_ended", name=one.name, id=str(run.id), state=ended.state_name, took_s=took_s)
-        self.said(one.name, trouble(one.name, ended))
+        self._tell(one, ended)
+
+    def _tell(self, one: Deployed, run: FlowRun) -> None:
+        words = trouble(one.name, run)
+        self.ledger.ended(one.name, run, words)
+        self.said(one.name, words)
 
     async def _end_cancelled(self) -> None:
         """End what a person has cancelled on Prefect's page."""
@@ -172,17 +179,29 @@ class Runner:
                 await self.client.set_flow_run_state(run.id, state, force=True)
                 log.info("flow_crashed", name=one.name, id=str(run.id))
             for run in await self._runs_of(one, _ENDED, limit=1):
-                self.said(one.name, trouble(one.name, run))
+                self._tell(one, run)
+
+    async def _next_of(self, one: Deployed) -> datetime | None:
+        """When the next of its runs is due; one that waits for its turn counts."""
+        runs = await self._runs_of(
+            one, [StateType.SCHEDULED], limit=1, sort=FlowRunSort.EXPECTED_START_TIME_ASC
+        )
+        return _at(runs[0]) if runs else None
 
     async def _runs_of(
-        self, one: Deployed, states: list[StateType], *, limit: int
+        self,
+        one: Deployed,
+        states: list[StateType],
+        *,
+        limit: int,
+        sort: FlowRunSort = FlowRunSort.START_TIME_DESC,
     ) -> list[FlowRun]:
         return await self.client.read_flow_runs(
             deployment_filter=DeploymentFilter(id=DeploymentFilterId(any_=[one.id])),
             flow_run_filter=FlowRunFilter(
                 state=FlowRunFilterState(type=FlowRunFilterStateType(any_=states))
             ),
-            sort=FlowRunSort.START_TIME_DESC,
+            sort=sort,
             limit=limit,
         )
 

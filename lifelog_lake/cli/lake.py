@@ -10,7 +10,7 @@ import typer
 
 from lifelog_lake.cli.options import HomeOption, JsonOption, extra, here, refuse_second
 from lifelog_lake.cli.output import err, number, say, say_json, size
-from lifelog_lake.errors import UsageError
+from lifelog_lake.errors import LifelogError, UsageError
 
 
 def add_to(app: typer.Typer) -> None:
@@ -80,7 +80,10 @@ def verify(
       lifelog verify
       lifelog verify --read-data
     """
+    from lifelog_lake.clock import SystemClock
+
     with extra("Verifying the lake", "device"):
+        from lifelog_lake.care import verified
         from lifelog_lake.lake import parse_url, require_known
         from lifelog_lake.lake.verify import verify as verify_lake
     opened = here(context, home)
@@ -95,6 +98,13 @@ def verify(
             )
     else:
         report = verify_lake(store, read_data=read_data)
+    try:
+        verified.keep(
+            store, report, at=SystemClock().wall_us(), device=opened.device, read_data=read_data
+        )
+    except LifelogError as error:
+        told = f"The hub's health page won't know of this result: {error}"
+        err().print(told, markup=False, highlight=False)
     if as_json:
         say_json({"lake": opened.lake_url, "read_data": read_data, **dataclasses.asdict(report)})
     else:

@@ -16,6 +16,13 @@ from lifelog_lake.server.app_proxy import APP_BASE, AppProxy, Page
 from lifelog_lake.server.base import READER, NotThere
 from lifelog_lake.server.blobs import BlobHandler
 from lifelog_lake.server.flows_proxy import FLOWS_BASE, FlowsProxy
+from lifelog_lake.server.health import (
+    HEALTH,
+    AlertsHandler,
+    Health,
+    HealthHandler,
+    MetricsHandler,
+)
 from lifelog_lake.server.reading import LakeReader
 from lifelog_lake.server.thumbnails import (
     DERIVED,
@@ -27,7 +34,7 @@ from lifelog_lake.server.thumbnails import (
 from lifelog_lake.server.timeline import LakeHandler, SummaryHandler, TimelineHandler
 
 #: Pages that exist, each a tab of the app notebook.
-PAGES = ("timeline",)
+PAGES = ("timeline", "health")
 
 
 class Lead(JupyterHandler):
@@ -61,6 +68,7 @@ class LifelogExtension(ExtensionApp):
         self.reader = LakeReader()
         self.app_process = AppProcess(base_url=url_path_join(base_url, APP_BASE) + "/")
         self.settings[READER] = self.reader
+        self.settings[HEALTH] = Health(self.reader)
         self.thumbnails = Thumbnails(default_home() / "index" / "thumbnails")
         self.settings[THUMBNAILS] = self.thumbnails
         self.derived = Derived(default_home())
@@ -80,6 +88,9 @@ class LifelogExtension(ExtensionApp):
                 (r"/lifelog/api/timeline", TimelineHandler),
                 (r"/lifelog/api/summary", SummaryHandler),
                 (r"/lifelog/api/lake", LakeHandler),
+                (r"/lifelog/api/health", HealthHandler),
+                (r"/lifelog/api/metrics", MetricsHandler),
+                (r"/lifelog/api/alerts", AlertsHandler),
                 (r"/lifelog/api/thumbnails/([^/]*)", ThumbnailHandler),
                 (r"/lifelog/api/blobs/([^/]*)", BlobHandler),
                 (r"/lifelog/.*", NotThere),

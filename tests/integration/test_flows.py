@@ -25,13 +25,13 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from flows.jobs import JOBS
-from lifelog_lake.clock import SystemClock
-from lifelog_lake.lake import parse_url
-from lifelog_lake.lake.lease import hold
+from lifelog_lake.care import flow_status
+from lifelog_lake.care.facts import FlowFacts
+from lifelog_lake.clock import US_PER_S, SystemClock
 from tests.browser.conftest import PAGE_MS, WIDE, Seen, screenshots, watch
 from tests.browser.hub import lasting, minutes_ago, ship_events
 from tests.fixtures.device import gone, wait_for
-from tests.fixtures.flows import DAMAGED, Run, Up, a_hub
+from tests.fixtures.flows import NEVER, Up, a_hub
 
 __all__ = ["a_hub", "screenshots"]
 pytestmark = [pytest.mark.slow]
@@ -74,7 +74,36 @@ def test_each_flow_runs_and_tells_what_it_did(up: Up, ran: dict[str, Run], flow:
     assert flow in {line["name"] for line in done}
 
 
-@pytest.mark.usefixtures("ran")
+def test_the_rest_of_lifelog_is_told_what_became_of_them(up: Up) -> None:
+    began_us = SystemClock().wall_us()
+    up.ended(up.start("compact"))
+
+    def told(name: str) -> FlowFacts | None:
+        facts = flow_status.read(up.home.run)
+        found = [one for one in facts.flows if one.name == name] if facts else []
+        return found[0] if found else None
+
+    def is_new(one: FlowFacts | None) -> bool:
+        return one is not None and (one.well_at or 0) > began_us and one.running_since is None
+
+    wait_for(lambda: is_new(told("compact")), "That compact ended")
+    compact = told("compact")
+    assert compact
+    assert (compact.failures, compact.cron) == (0, NEVER)
+    assert compact.state in {"Completed", "Findings"}
+    assert compact.message.startswith("compact: ")
+    assert compact.started_at
+    assert compact.ended_at
+    assert began_us < compact.started_at < compact.ended_at
+
+    def due(name: str) -> int:
+        one = told(name)
+        return (one.next_at or 0) - began_us if one else 0
+
+    wait_for(lambda: 0 < due("thumbnails") < 120 * US_PER_S, "When thumbnails are due")
+    wait_for(lambda: due("tidy") > 0, "When tidy is due")
+
+
 def test_what_was_done_is_an_artifact(up: Up) -> None:
     found = up.ask("POST", "artifacts/filter", {"artifacts": {"key": {"any_": list(FLOWS)}}})
     assert "summaries" in {artifact["key"] for artifact in found}
@@ -108,6 +137,11 @@ def test_one_that_hangs_is_ended_and_said(up: Up) -> None:
     status = up.told(lambda told: "tidy failed" in " ".join(told["findings"]), "The finding")
     (finding,) = [line for line in status["findings"] if "tidy failed" in line]
     assert finding.startswith("Flows is error: tidy failed: It took more than 2 s")
+    facts = wait_for(lambda: flow_status.read(up.home.run), "What the flows tell")
+    (tidy,) = [one for one in facts.flows if one.name == "tidy"]
+    assert tidy.failed
+    assert tidy.failures == 1
+    assert tidy.message.startswith("tidy failed: It took more than 2 s")
     assert up.status()[0] == 1
     assert up.ended(up.start("tidy"))["state_type"] == "COMPLETED"
     up.told(lambda told: "tidy" not in " ".join(told["findings"]), "That it is well again")

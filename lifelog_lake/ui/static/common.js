@@ -54,7 +54,9 @@ function duration(ms) {
 
 function byteSize(bytes) {
   if (bytes === null || bytes === undefined) return "";
-  return bytes < 1024 * 1024 ? `${Math.max(1, Math.round(bytes / 1024))} KiB` : `${(bytes / 1048576).toFixed(1)} MiB`;
+  if (bytes < 1024 * 1024) return `${Math.max(bytes ? 1 : 0, Math.round(bytes / 1024))} KiB`;
+  const [size, unit] = bytes < 2 ** 30 ? [bytes / 2 ** 20, "MiB"] : bytes < 2 ** 40 ? [bytes / 2 ** 30, "GiB"] : [bytes / 2 ** 40, "TiB"];
+  return `${size.toFixed(size < 100 ? 1 : 0)} ${unit}`;
 }
 
 /** Ask the REST API; what it throws has a message and a hint that a person can read. */
@@ -65,9 +67,22 @@ async function ask(path, query = {}, signal = undefined) {
       if (one !== null && one !== undefined && one !== "") url.searchParams.append(name, one);
     }
   }
+  return answered(url, { signal });
+}
+
+/** Send something to the REST API; throws as `ask` does. */
+async function send(path, body) {
+  const [, xsrf] = document.cookie.match(/(?:^|; )_xsrf=([^;]*)/) ?? [];
+  return answered(new URL(`${baseUrl()}lifelog/api/${path}`, location.origin), {
+    method: "POST", body: JSON.stringify(body),
+    headers: { "Content-Type": "application/json", "X-XSRFToken": decodeURIComponent(xsrf ?? "") },
+  });
+}
+
+async function answered(url, options) {
   let response;
   try {
-    response = await fetch(url, { signal, credentials: "same-origin" });
+    response = await fetch(url, { ...options, credentials: "same-origin" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw { message: "The server can't be reached.", hint: "Is lifelog up still running? Trying again by itself.", again: true, gone: true };

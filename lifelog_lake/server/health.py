@@ -1,0 +1,153 @@
+"""The health of the fleet: what a person sees, what Prometheus takes, and a person's answers.
+
+``GET /lifelog/api/health``: ``{"at", "devices", "storage", "flows", "verified", "troubles",
+"alerts"}``, see :mod:`lifelog_lake.server.health_json`.
+
+``GET /lifelog/api/metrics``: the same as metrics, see :mod:`lifelog_lake.server.metrics`.
+
+``POST /lifelog/api/alerts``: ``{"do": "acknowledge", "key"}``, ``{"do": "snooze", "key",
+"seconds"}`` or ``{"do": "test"}``. Answer: ``{"alert"}``, the alert as it is now, or for a test
+``{"sent", "failed"}``: how many addresses took the message, and a sentence for each that didn't.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import orjson
+from tornado.web import authenticated
+
+from lifelog_lake.clock import US_PER_S, SystemClock
+from lifelog_lake.errors import UsageError
+from lifelog_lake.home import Home, open_home
+from lifelog_lake.server.base import LifelogHandler, explained
+from lifelog_lake.server.reading import LakeReader
+
+if TYPE_CHECKING:
+    from lifelog_lake.care.facts import Fleet
+    from lifelog_lake.care.health.model import Alert
+    from lifelog_lake.care.observe import Observer
+
+HEALTH = "lifelog_lake_health"
+#: Seconds that the facts are served again: several pages and a scraper ask for the same ones.
+FRESH_S = 5.0
+LONGEST_SNOOZE_S = 366 * 86_400
+
+
+class Health:
+    """The fleet of the server's lake; every method blocks and belongs in the reader's threads."""
+
+    def __init__(self, reader: LakeReader) -> None:
+        self._reader = reader
+        self._home: Home | None = None
+        self._observer: Observer | None = None
+        self._kept: tuple[float, Fleet] | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def home(self) -> Home:
+        """This server's home."""
+        if self._home is None:
+            self._home = open_home()
+        return self._home
+
+    def fleet(self) -> Fleet:
+        """Facts of at most :data:`FRESH_S` ago; who asks meanwhile waits for the same look."""
+        from lifelog_lake.care.observe import Observer
+
+        with self._lock:
+            if self._observer is None:
+                self._observer = Observer(self.home, self._reader.lake.store)
+            if self._kept is None or time.monotonic() - self._kept[0] > FRESH_S:
+                fleet = self._observer.fleet()
+                self._kept = time.monotonic(), fleet
+            return self._kept[1]
+
+    def alerts(self) -> list[Alert]:
+        """The alerts that are open, and those that resolved lately."""
+        from lifelog_lake.care.health.alerts import alerts
+
+        return alerts(self._reader.lake, self.home)
+
+    def answer(self, asked: object) -> dict[str, object]:
+        """Do what a person asks for with an alert; see the module. Raises UsageError."""
+        from lifelog_lake.care.health import alerts
+        from lifelog_lake.server.health_json import alert_json
+
+        match asked:
+            case {"do": "acknowledge", "key": str(key)}:
+                return {"alert": alert_json(alerts.acknowledge(self.home, key))}
+            case {"do": "snooze", "key": str(key), "seconds": int(seconds)} if (
+                not isinstance(seconds, bool) and 0 < seconds <= LONGEST_SNOOZE_S
+            ):
+                until = SystemClock().wall_us() + seconds * US_PER_S
+                return {"alert": alert_json(alerts.snooze(self.home, key, until))}
+            case {"do": "test"}:
+                return self._test()
+        raise UsageError(
+            "There is nothing that could be done so with an alert.",
+            hint='Send {"do": "acknowledge", "key": …}, {"do": "snooze", "key": …, "seconds": …} '
+            'or {"do": "test"}.',
+        )
+
+    def _test(self) -> dict[str, object]:
+        raise NotImplementedError
+
+
+class _HealthHandler(LifelogHandler):
+    @property
+    def health(self) -> Health:
+        health: Health = self.settings[HEALTH]
+        return health
+
+
+class HealthHandler(_HealthHandler):
+    """Serves the fleet; GET."""
+
+    @authenticated
+    @explained
+    async def get(self) -> None:
+        """Facts and alerts."""
+        from lifelog_lake.server.health_json import health_json
+
+        def body() -> dict[str, object]:
+            return health_json(self.health.fleet(), self.health.alerts())
+
+        answer = await self.reader.run(body)
+        self.answer(answer)
+
+
+class MetricsHandler(_HealthHandler):
+    """Serves the fleet for Prometheus; GET."""
+
+    @authenticated
+    @explained
+    async def get(self) -> None:
+        """Prometheus' text, or OpenMetrics' for who asks for it."""
+        from lifelog_lake.server.metrics import exposition
+
+        accept = self.request.headers.get("Accept", "")
+
+        def text() -> tuple[str, bytes]:
+            return exposition(self.health.fleet(), self.health.alerts(), accept)
+
+        kind, body = await self.reader.run(text)
+        self.set_header("Content-Type", kind)
+        self.set_header("Cache-Control", "no-store")
+        self.finish(body)
+
+
+class AlertsHandler(_HealthHandler):
+    """Takes a person's answer to an alert; POST."""
+
+    @authenticated
+    @explained
+    async def post(self) -> None:
+        """Acknowledge, snooze, or send a test message."""
+        try:
+            asked = orjson.loads(self.request.body)
+        except orjson.JSONDecodeError:
+            raise UsageError("That is no JSON.", hint="Send an object.") from None
+        self.answer(await self.reader.run(self.health.answer, asked))

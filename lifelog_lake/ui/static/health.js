@@ -1,0 +1,112 @@
+// The health page: asks the API now and then, and shows what it says.
+
+const EVERY_MS = 20000;
+const LEGEND = [["running", "Running"], ["stale", "Sees nothing"], ["error", "In trouble"], ["paused", "Paused"], ["suspended", "Asleep"], ["off", "Off"]];
+
+function render({ el }) {
+  let timer = 0;
+  let stop = new AbortController();
+  let gone = false;
+
+  const verdict = h("div", { class: "ll-verdict", role: "status" });
+  const tested = h("p", { class: "ll-tested", role: "status" });
+  const test = h("button", { type: "button", class: "ll-button", "data-do": "test", onclick: sendTest }, "Send a test message");
+  const alerts = h("section", { class: "ll-alerts", "aria-label": "Alerts" });
+  const troubles = h("section", { class: "ll-troubles", "aria-label": "What couldn't be read" });
+  const devices = h("section", { class: "ll-devices", "aria-label": "Devices" });
+  const rest = h("div", { class: "ll-health-rest" });
+  const root = h("div", { class: "ll ll-health" },
+    h("div", { class: "ll-health-head" }, verdict, test), tested, alerts, troubles, devices, rest);
+  el.append(root);
+
+  function say(tone, title, ...more) {
+    verdict.replaceChildren(dot(tone), h("div", { class: "ll-health-said" }, h("h2", {}, title), h("p", {}, ...more)));
+  }
+
+  function show(fleet) {
+    const now = Date.parse(fleet.at);
+    const open = fleet.alerts.filter(({ state }) => state === "open");
+    const worst = SEVERITIES.find((severity) => open.some((alert) => alert.severity === severity));
+    const looked = [plural(fleet.devices.length, "device"), ", looked at ", when(fleet.at, clockTime(new Date(fleet.at)))];
+    if (open.length) say(worst === "critical" ? "bad" : "warn", `${plural(open.length, "open alert")}`, ...looked);
+    else if (fleet.devices.length) say("well", "All is well", ...looked);
+    else say("idle", "No device has told of itself yet.", "Start recording with ", h("code", {}, "lifelog up"), ". Its first report comes within two minutes.");
+    keepOpen(alerts, alertsSection(fleet.alerts, now, act));
+    troubles.replaceChildren(...fleet.troubles.map((trouble) => h("p", { class: "ll-trouble" }, said(trouble))));
+    devices.replaceChildren(...fleet.devices.map((device) => deviceCard(device, fleet, now, now)), ...(fleet.devices.length ? [legend()] : []));
+    rest.replaceChildren(...[fleet.flows ? flowsCard(fleet.flows, now) : null, storageCard(fleet.storage, fleet.verified, now)].filter(Boolean));
+  }
+
+  /** Nobody's menu closes, and nothing folds up, because there is news. */
+  function keepOpen(section, cards) {
+    if (section.contains(document.activeElement) && document.activeElement.matches("select")) return;
+    const unfolded = section.querySelector("details")?.open;
+    section.replaceChildren(...cards);
+    const details = section.querySelector("details");
+    if (details && unfolded) details.open = true;
+  }
+
+  function legend() {
+    return h("p", { class: "ll-strip-legend" }, "The last 24 hours:", ...LEGEND.map(([state, text]) =>
+      h("span", {}, h("span", { class: "ll-swatch", "data-state": state, "data-tone": toneOf(state) }), text)));
+  }
+
+  async function act(body) {
+    await send("alerts", body);
+    document.activeElement?.blur();
+    await load();
+  }
+
+  async function sendTest() {
+    test.disabled = true;
+    tested.textContent = "Sending …";
+    tested.dataset.tone = "";
+    try {
+      const { sent, failed } = await send("alerts", { do: "test" });
+      tested.dataset.tone = failed.length ? "bad" : sent ? "well" : "warn";
+      tested.textContent = [
+        sent ? `Sent to ${plural(sent, "address", "addresses")}.` : "",
+        !sent && !failed.length ? "There is no address yet: set [alerts] notify in config.toml." : "",
+        ...failed.map(plain),
+      ].filter(Boolean).join(" ");
+    } catch (error) {
+      tested.dataset.tone = "bad";
+      tested.textContent = `${plain(error.message)} ${plain(error.hint)}`;
+    } finally {
+      test.disabled = false;
+    }
+  }
+
+  async function load() {
+    clearTimeout(timer);
+    stop.abort();
+    const mine = (stop = new AbortController());
+    try {
+      const fleet = await ask("health", {}, mine.signal);
+      if (mine === stop) show(fleet);
+    } catch (error) {
+      if (error.name === "AbortError" || mine !== stop) return;
+      if (!error.message || !("hint" in error)) throw error;
+      say("bad", plain(error.message), plain(error.hint), " ", error.login
+        ? h("a", { href: `${baseUrl()}login?next=${encodeURIComponent(location.pathname)}` }, "Log in")
+        : h("button", { type: "button", class: "ll-button", onclick: load }, "Try again"));
+    }
+    if (!gone && mine === stop) timer = setTimeout(next, EVERY_MS);
+  }
+
+  function next() {
+    // A tab that nobody looks at asks for nothing; it does when it comes back.
+    if (!document.hidden) load();
+  }
+  document.addEventListener("visibilitychange", next);
+  say("idle", "Looking …", "");
+  load();
+  return () => {
+    gone = true;
+    clearTimeout(timer);
+    stop.abort();
+    document.removeEventListener("visibilitychange", next);
+  };
+}
+
+export default { render };
