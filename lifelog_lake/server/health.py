@@ -21,7 +21,7 @@ from tornado.web import authenticated
 
 from lifelog_lake.clock import US_PER_S, SystemClock
 from lifelog_lake.errors import UsageError
-from lifelog_lake.home import Home, open_home
+from lifelog_lake.home import open_home
 from lifelog_lake.server.base import LifelogHandler, explained
 from lifelog_lake.server.reading import LakeReader
 
@@ -41,17 +41,9 @@ class Health:
 
     def __init__(self, reader: LakeReader) -> None:
         self._reader = reader
-        self._home: Home | None = None
         self._observer: Observer | None = None
         self._kept: tuple[float, Fleet] | None = None
         self._lock = threading.Lock()
-
-    @property
-    def home(self) -> Home:
-        """This server's home."""
-        if self._home is None:
-            self._home = open_home()
-        return self._home
 
     def fleet(self) -> Fleet:
         """Facts of at most :data:`FRESH_S` ago; who asks meanwhile waits for the same look."""
@@ -59,7 +51,7 @@ class Health:
 
         with self._lock:
             if self._observer is None:
-                self._observer = Observer(self.home, self._reader.lake.store)
+                self._observer = Observer(open_home(), self._reader.lake.store)
             if self._kept is None or time.monotonic() - self._kept[0] > FRESH_S:
                 fleet = self._observer.fleet()
                 self._kept = time.monotonic(), fleet
@@ -69,7 +61,7 @@ class Health:
         """The alerts that are open, and those that resolved lately."""
         from lifelog_lake.care.health.alerts import alerts
 
-        return alerts(self._reader.lake, self.home)
+        return alerts(self._reader.lake, open_home())
 
     def answer(self, asked: object) -> dict[str, object]:
         """Do what a person asks for with an alert; see the module. Raises UsageError."""
@@ -78,12 +70,12 @@ class Health:
 
         match asked:
             case {"do": "acknowledge", "key": str(key)}:
-                return {"alert": alert_json(alerts.acknowledge(self.home, key))}
+                return {"alert": alert_json(alerts.acknowledge(open_home(), key))}
             case {"do": "snooze", "key": str(key), "seconds": int(seconds)} if (
                 not isinstance(seconds, bool) and 0 < seconds <= LONGEST_SNOOZE_S
             ):
                 until = SystemClock().wall_us() + seconds * US_PER_S
-                return {"alert": alert_json(alerts.snooze(self.home, key, until))}
+                return {"alert": alert_json(alerts.snooze(open_home(), key, until))}
             case {"do": "test"}:
                 return self._test()
         raise UsageError(
@@ -93,7 +85,11 @@ class Health:
         )
 
     def _test(self) -> dict[str, object]:
-        raise NotImplementedError
+        from lifelog_lake.care.health.notify import try_addresses
+
+        tried = try_addresses(open_home())
+        failed = [f"{one.shown}: {one.error}" for one in tried if one.error]
+        return {"sent": len(tried) - len(failed), "failed": failed}
 
 
 class _HealthHandler(LifelogHandler):
@@ -116,6 +112,7 @@ class HealthHandler(_HealthHandler):
             return health_json(self.health.fleet(), self.health.alerts())
 
         answer = await self.reader.run(body)
+        _ = self.xsrf_token  # sets its cookie, which a browser needs to answer an alert
         self.answer(answer)
 
 

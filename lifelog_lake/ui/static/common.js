@@ -109,9 +109,9 @@ function thumbnailUrl(sha256) {
   return `${baseUrl()}lifelog/api/thumbnails/${encodeURIComponent(sha256)}`;
 }
 
-/** Whether a widget stands on a page of the app, and so may use its address and its keys. */
+/** Whether a widget stands on the timeline's page, and so may use its address and its keys. */
 function onPage() {
-  return /\/lifelog\/[a-z]+$/.test(location.pathname);
+  return /\/lifelog\/timeline$/.test(location.pathname);
 }
 
 const LABELS = {

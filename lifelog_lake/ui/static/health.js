@@ -33,7 +33,7 @@ function render({ el }) {
     else say("idle", "No device has told of itself yet.", "Start recording with ", h("code", {}, "lifelog up"), ". Its first report comes within two minutes.");
     keepOpen(alerts, alertsSection(fleet.alerts, now, act));
     troubles.replaceChildren(...fleet.troubles.map((trouble) => h("p", { class: "ll-trouble" }, said(trouble))));
-    devices.replaceChildren(...fleet.devices.map((device) => deviceCard(device, fleet, now, now)), ...(fleet.devices.length ? [legend()] : []));
+    devices.replaceChildren(...byTrouble(fleet).map((device) => deviceCard(device, fleet, now)), ...(fleet.devices.length ? [legend()] : []));
     rest.replaceChildren(...[fleet.flows ? flowsCard(fleet.flows, now) : null, storageCard(fleet.storage, fleet.verified, now)].filter(Boolean));
   }
 

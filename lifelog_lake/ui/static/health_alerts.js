@@ -5,8 +5,8 @@ const SEVERITY_NAMES = { critical: "Critical", warning: "Warning", info: "Note" 
 
 /** What an alert is about: "Screen of laptop". */
 function about({ device, stream, subject }) {
-  const what = stream ? LABELS[stream] ?? stream : subject;
-  return [what, device].filter(Boolean).map(plain).join(" · ");
+  const what = stream || subject;
+  return [LABELS[what] ?? what, device].filter(Boolean).map(plain).join(" · ");
 }
 
 /** One card. `act(body)` sends an answer; it is refused by throwing. */
@@ -44,7 +44,7 @@ function alertCard(alert, now, act) {
       badge ? h("span", { class: "ll-badge" }, badge) : null,
       h("span", { class: "ll-alert-since" }, ...(alert.state === "resolved"
         ? ["resolved ", when(alert.changed_at, ago(alert.changed_at, now))]
-        : ["since ", when(alert.since ?? alert.opened_at, ago(alert.since ?? alert.opened_at, now))]))),
+        : ["for ", when(alert.since ?? alert.opened_at, roughly(Math.max(0, now - Date.parse(alert.since ?? alert.opened_at))))]))),
     h("p", { class: "ll-alert-says" }, said(alert.says)),
     alert.hint ? h("p", { class: "ll-alert-hint" }, h("b", {}, "What to do: "), said(alert.hint)) : null,
     controls.length ? h("div", { class: "ll-alert-controls" }, ...controls) : null,

@@ -1,6 +1,7 @@
 // Devices with their streams, flows, and storage.
 
-const HOURS = [0, 6, 12, 18, 24];
+const NOTHING = "–";
+const SILENT_MS = 10 * 60e3;
 
 /** States over the last day as a strip; what lies over others (off, asleep, paused) comes last. */
 function strip(spells, over, end, last) {
@@ -22,38 +23,53 @@ function strip(spells, over, end, last) {
   return bar;
 }
 
-function streamRow(stream, device, now, end) {
+/** `silent`: what a device said last is nothing to go by any more. */
+function streamRow(stream, device, now, silent) {
   const problems = [
     stream.restarts_hour ? `${plural(stream.restarts_hour, "restart")} in the last hour` : "",
     stream.errors ? plural(stream.errors, "error") : "",
   ].filter(Boolean).join(", ");
-  const last = Math.min(end, Date.parse(device.last_seen_at) + 60e3);
-  const cell = (label, name, ...content) => h("td", { class: `ll-cell-${name}`, "data-label": label }, ...content);
+  const last = Math.min(now, Date.parse(device.last_seen_at) + 60e3); // it was so then
+  const cell = (label, name, ...content) => h("td", { class: `ll-cell-${name}`, "data-label": label, "data-empty": content[0] === NOTHING }, ...content);
   const waits = stream.spool_bytes ? byteSize(stream.spool_bytes) : "nothing";
-  return h("tr", { "data-stream": stream.stream ?? stream.collector, "data-tone": toneOf(stream.state) },
-    h("th", { scope: "row" }, dot(toneOf(stream.state)), said(stream.label)),
+  const tone = silent ? "idle" : toneOf(stream.state);
+  return h("tr", { "data-stream": stream.stream ?? stream.collector, "data-tone": tone },
+    h("th", { scope: "row" }, dot(tone), said(stream.label)),
     cell("State", "state", stateName(stream.state)),
-    cell("Last seen", "seen", stream.last_capture_at ? when(stream.last_capture_at, ago(stream.last_capture_at, now)) : "–"),
-    cell("In the lake", "newest", stream.newest_at ? when(stream.newest_at, ago(stream.newest_at, now)) : "–"),
-    cell("Lag", "lag", stream.lag_s === null ? "–" : stream.lag_s < 1 ? "none" : roughly(stream.lag_s * 1000)),
-    cell("Waiting", "waits", stream.spool_bytes === null ? "–" : waits),
-    cell("Last 24 hours", "day", strip(stream.spells, device.spells, end, last)),
-    cell("Trouble", "trouble", problems || "–",
+    cell("Last seen", "seen", stream.last_capture_at ? when(stream.last_capture_at, ago(stream.last_capture_at, now)) : NOTHING),
+    cell("In the lake", "newest", stream.newest_at ? when(stream.newest_at, ago(stream.newest_at, now)) : NOTHING),
+    cell("Lag", "lag", stream.lag_s === null ? NOTHING : stream.lag_s < 1 ? "none" : roughly(stream.lag_s * 1000)),
+    cell("Waiting", "waits", stream.spool_bytes === null ? NOTHING : waits),
+    cell("Last 24 hours", "day", strip(stream.spells, device.spells, now, last)),
+    cell("Trouble", "trouble", problems || NOTHING,
       stream.last_error && toneOf(stream.state) !== "well" ? h("div", { class: "ll-last-error" }, said(stream.last_error)) : null));
 }
 
-function deviceCard(device, fleet, now, end) {
-  const worst = SEVERITIES.find((severity) => fleet.alerts.some((alert) => alert.device === device.device && alert.state !== "resolved" && alert.severity === severity));
-  const tone = worst === "critical" ? "bad" : worst === "warning" ? "warn" : device.state === "running" ? "well" : "idle";
-  const state = device.paused ? "Paused" : stateName(device.state);
-  const silent = end - Date.parse(device.last_seen_at) > 10 * 60e3;
+/** The most severe of what is open about a device, undefined if nothing is. */
+function worstOf(device, alerts) {
+  const open = alerts.filter((alert) => alert.device === device.device && alert.state !== "resolved");
+  return SEVERITIES.find((severity) => open.some((alert) => alert.severity === severity));
+}
+
+/** The devices, those in trouble first. */
+function byTrouble({ devices, alerts }) {
+  const rank = (device) => { const place = SEVERITIES.indexOf(worstOf(device, alerts)); return place < 0 ? SEVERITIES.length : place; };
+  return [...devices].sort((a, b) => rank(a) - rank(b));
+}
+
+function deviceCard(device, fleet, now) {
+  const worst = worstOf(device, fleet.alerts);
+  const silent = device.state === "running" && now - Date.parse(device.last_seen_at) > SILENT_MS;
+  const well = device.state === "running" && !silent;
+  const tone = worst === "critical" ? "bad" : worst === "warning" ? "warn" : well ? "well" : "idle";
+  const state = silent ? "Silent" : device.paused ? "Paused" : stateName(device.state);
   const fact = (label, value) => value === null || value === undefined || value === "" ? null : h("div", {}, h("dt", {}, label), h("dd", {}, value));
-  const off = device.streams.filter(({ enabled, spool_bytes }) => !enabled && !spool_bytes);
-  const shown = device.streams.filter((stream) => !off.includes(stream));
+  const shown = device.streams.filter(({ enabled, spool_bytes }) => enabled || spool_bytes);
+  const off = device.streams.filter(({ state, spool_bytes }) => state === "disabled" && !spool_bytes);
   const aw = device.activitywatch;
   return h("article", { class: "ll-card ll-device", "data-device": device.device, "data-tone": tone },
     h("header", {}, dot(tone), h("h3", {}, said(device.device)),
-      h("span", { class: "ll-device-state" }, device.state === "running" && silent ? "Silent" : state),
+      h("span", { class: "ll-device-state" }, state),
       h("span", { class: "ll-device-seen" }, "seen ", when(device.last_seen_at, ago(device.last_seen_at, now)))),
     h("dl", { class: "ll-device-facts" },
       fact("Version", device.version === null ? null : said(device.version)),
@@ -63,7 +79,7 @@ function deviceCard(device, fleet, now, end) {
       fact("ActivityWatch", aw?.state ? said(String(aw.state)) : null)),
     shown.length ? h("table", { class: "ll-streams" },
       h("thead", {}, h("tr", {}, ...["Stream", "State", "Last seen", "In the lake", "Lag", "Waiting", "Last 24 hours", "Trouble"].map((text) => h("th", { scope: "col" }, text)))),
-      h("tbody", {}, ...shown.map((stream) => streamRow(stream, device, now, end)))) : h("p", { class: "ll-faint" }, "It hasn't told of any stream yet."),
+      h("tbody", {}, ...shown.map((stream) => streamRow(stream, device, now, silent)))) : h("p", { class: "ll-faint" }, "It hasn't told of any stream yet."),
     off.length ? h("p", { class: "ll-faint" }, "Switched off: ", off.map(({ label }) => plain(label)).join(", ")) : null);
 }
 
@@ -75,9 +91,9 @@ function flowsCard(flows, now) {
     return h("tr", { "data-flow": flow.name, "data-tone": tone },
       h("th", { scope: "row" }, dot(flow.enabled ? tone : "idle"), plain(flow.name)),
       cell("Last run", last, flow.failures > 1 ? `, ${flow.failures} times in a row` : ""),
-      cell("Ended", flow.ended_at ? when(flow.ended_at, ago(flow.ended_at, now)) : "–"),
-      cell("Next", flow.enabled ? flow.next_at ? when(flow.next_at, ago(flow.next_at, now)) : "–" : "switched off"),
-      h("td", { class: "ll-flow-message", "data-label": "What it did" }, said(flow.message)));
+      cell("Ended", flow.ended_at ? when(flow.ended_at, ago(flow.ended_at, now)) : NOTHING),
+      cell("Next", flow.enabled ? flow.next_at ? when(flow.next_at, ago(flow.next_at, now)) : NOTHING : "switched off"),
+      h("td", { class: "ll-flow-message", "data-label": "What it did" }, said(flow.message.replace(`${flow.name}: `, ""))));
   });
   return h("section", { class: "ll-card ll-flows-card", "aria-labelledby": "ll-flows-title" },
     h("header", {}, h("h2", { id: "ll-flows-title" }, "Flows"),
@@ -97,7 +113,7 @@ function storageCard(storage, verified, now) {
     return h("tr", { "data-stream": table.stream },
       h("th", { scope: "row" }, said(table.label)),
       h("td", { class: "ll-size" }, meter, h("b", {}, byteSize(size(table)))),
-      h("td", { "data-label": "A day" }, table.day_bytes >= 512 ? `+ ${byteSize(table.day_bytes)}` : "–"),
+      h("td", { "data-label": "A day" }, table.day_bytes >= 512 ? `+ ${byteSize(table.day_bytes)}` : NOTHING),
       h("td", { "data-label": "Rows" }, table.rows.toLocaleString()),
       h("td", { "data-label": "Files" }, table.files.toLocaleString()));
   });
@@ -110,11 +126,11 @@ function storageCard(storage, verified, now) {
     h("p", { class: "ll-forecast", "data-soon": soon ? "" : null },
       `The lake holds ${byteSize(storage.total_bytes)}`, storage.day_bytes >= 512 ? ` and grows by ${byteSize(storage.day_bytes)} a day. ` : ". ",
       free === null ? "" : `Its disk has ${byteSize(free)} free of ${byteSize(storage.disk_total_bytes)}`,
-      free === null ? "" : storage.full_at ? [", which is enough for ", when(storage.full_at, roughly(Date.parse(storage.full_at) - now)), "."] : "."),
+      ...(free === null ? [] : storage.full_at ? [", which is enough for ", when(storage.full_at, roughly(Date.parse(storage.full_at) - now)), "."] : ["."])),
     free === null ? null : used,
     rows.length ? h("table", {}, h("thead", {}, h("tr", {}, ...["Stream", "Size", "A day", "Rows", "Files"].map((text) => h("th", { scope: "col" }, text)))), h("tbody", {}, ...rows)) : null,
     h("p", { class: "ll-faint ll-verified", "data-count": verified?.count },
-      verified === null ? ["Nobody has verified this lake yet: ", h("code", {}, "lifelog verify"), "."]
-        : `Verified ${ago(verified.at, now)} by ${plain(verified.device)}${verified.read_data ? ", every byte" : ""}: ${verified.count ? plural(verified.count, "finding") : "no findings"}.`),
+      ...(verified === null ? ["Nobody has verified this lake yet: ", h("code", {}, "lifelog verify"), "."]
+        : ["Verified ", when(verified.at, ago(verified.at, now)), " by ", said(verified.device), `${verified.read_data ? ", every byte" : ""}: ${verified.count ? plural(verified.count, "finding") : "no findings"}.`])),
     verified?.count ? h("ul", { class: "ll-trouble" }, ...verified.findings.slice(0, 5).map((finding) => h("li", {}, said(finding)))) : null);
 }

@@ -36,7 +36,8 @@ function ago(time, now) {
 function roughly(ms) {
   const seconds = Math.round(ms / 1000);
   if (seconds < 90) return `${seconds} s`;
-  if (seconds < 90 * 60) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 120 * 60) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 10 * 3600) return `${Math.round(seconds / 360) / 10} h`;
   if (seconds < 48 * 3600) return `${Math.round(seconds / 3600)} h`;
   const days = Math.round(seconds / 86400);
   return days < 1000 ? `${days} days` : `${(days / 365).toFixed(1)} years`;
