@@ -131,9 +131,8 @@ class MetricsHandler(_HealthHandler):
             return exposition(self.health.fleet(), self.health.alerts(), accept)
 
         kind, body = await self.reader.run(text)
-        self.set_header("Content-Type", kind)
         self.set_header("Cache-Control", "no-store")
-        self.finish(body)
+        self.finish(body, set_content_type=kind)
 
 
 class AlertsHandler(_HealthHandler):
