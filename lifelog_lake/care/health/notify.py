@@ -95,7 +95,7 @@ def send(address: Address, message: Message, timeout_s: float) -> str:
         done = service.notify(
             body=message.body,
             title=message.title,
-            notify_type=message.type,
+            notify_type=apprise.NotifyType(message.type),
             body_format=apprise.NotifyFormat.TEXT,
         )
     except Exception as error:  # noqa: BLE001 - a plugin of another project: told, and tried again
