@@ -24,7 +24,7 @@ from lifelog_lake.recall.lake import open_lake
 from lifelog_lake.ship.shipper import Shipper
 from tests.browser.conftest import PHONE, WIDE, Opener, Seen
 from tests.browser.hub import HOSTILE, Hub, minutes_ago, new_home, ship_frames, start_hub
-from tests.fixtures.fleet import MINUTE_US, entry, life, other_device, presence, pulse, record
+from tests.fixtures.pulses import MINUTE_US, entry, life, other_device, presence, pulse, record
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -13,7 +13,7 @@ from lifelog_lake.care.health import job
 from lifelog_lake.clock import SystemClock, iso
 from lifelog_lake.lake import parse_url
 from tests.browser.hub import HOSTILE, Hub, new_home, start_hub, wait_until
-from tests.fixtures.fleet import MINUTE_US, entry, pulse, record
+from tests.fixtures.pulses import MINUTE_US, entry, pulse, record
 
 pytestmark = [pytest.mark.slow]
 

@@ -20,7 +20,7 @@ from lifelog_lake.errors import LakeUnreachable
 from lifelog_lake.home import Home
 from lifelog_lake.lake import parse_url
 from lifelog_lake.lake.verify import verify
-from tests.fixtures.fleet import (
+from tests.fixtures.pulses import (
     GIB,
     MINUTE_US,
     entry,
