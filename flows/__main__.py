@@ -22,8 +22,8 @@ from urllib.parse import urlsplit
 import structlog
 
 from flows import surroundings
-from flows.history import set_aside_damaged
-from flows.server import ADDRESS, Server, bind, forget
+from flows.server import ADDRESS, Server, bind
+from flows.standby import Standby
 from lifelog_lake import fsio
 from lifelog_lake.beats import Beat, Lifeline
 from lifelog_lake.clock import SystemClock
@@ -81,9 +81,23 @@ class Process:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._failed: BaseException | None = None
+        self._standby = Standby(home)
 
     def run(self) -> int:
         """Until told to stop; raises what ended server or runner before."""
+        try:
+            return self._run()
+        except Exception:
+            self._standby.before_the_end(self._wait)
+            raise
+        finally:
+            self._standby.stop()
+
+    def _wait(self, seconds: float) -> bool:
+        self._line.beat(self._beat())
+        return self._line.wait(seconds)
+
+    def _run(self) -> int:
         self._enter()
         try:
             if self._server is not None:
@@ -92,6 +106,7 @@ class Process:
             self._runner.start()
             while self._line.wait(LOOK_S):
                 self._look()
+                self._standby.look()
                 self._line.beat(self._beat())
         finally:
             self._end()
@@ -132,6 +147,7 @@ class Process:
                 )
             if not self._line.wait(LOOK_S / 10):
                 return
+            self._standby.look()
             self._line.beat(Beat(state="starting"))
         server.tell(self._home.run)
         log.info("server_ready", took_s=round(time.monotonic() - began_s, 3))

@@ -59,7 +59,13 @@ async def health() -> State[Any]:
     return await care_for("health")
 
 
-FLOWS = {one.name: one for one in (compact, tidy, thumbnails, summaries, health)}
+@flow(persist_result=False)
+async def activitywatch() -> State[Any]:
+    """Asks the ActivityWatch server of this machine whether it is well."""
+    return await care_for("activitywatch")
+
+
+FLOWS = {one.name: one for one in (compact, tidy, thumbnails, summaries, health, activitywatch)}
 
 
 async def care_for(job: str) -> State[Any]:

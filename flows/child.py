@@ -24,6 +24,11 @@ def argv_of(job: str, home: Path) -> tuple[str, ...]:
     return (sys.executable, "-m", "flows.job", job, "--home", str(home))
 
 
+def without_prefect() -> dict[str, str]:
+    """The environment of a job: Prefect's address and secret are none of its business."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+
+
 async def run(argv: Sequence[str]) -> Outcome:
     """Run a job's process to its end.
 
@@ -31,13 +36,11 @@ async def run(argv: Sequence[str]) -> Outcome:
     returns, with all that it started. Raises :class:`Locked`, :class:`Transient` or
     :class:`Terminal` with the job's own words.
     """
-    # Prefect's address and secret are none of a job's business.
-    env = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     process = await asyncio.create_subprocess_exec(
         *argv,
         stdin=PIPE,
         stdout=PIPE,
-        env=env,
+        env=without_prefect(),
         process_group=None if sys.platform == "win32" else 0,
     )
     assert process.stdout is not None

@@ -24,11 +24,12 @@ JOBS: dict[str, str] = {
     "thumbnails": "lifelog_lake.care.thumbnails",
     "summaries": "lifelog_lake.care.summaries",
     "health": "lifelog_lake.care.health.job",
+    "activitywatch": "lifelog_lake.care.health.activitywatch",
 }
 #: Those for which a lake that can't be reached is no reason not to run.
-WITHOUT_LAKE = frozenset({"health"})
+WITHOUT_LAKE = frozenset({"health", "activitywatch"})
 #: Those that take moments and can't wait for an hour's work: they don't count in [flows] at_once.
-LIGHT = frozenset({"health"})
+LIGHT = frozenset({"health", "activitywatch"})
 
 
 def load(name: str) -> Callable[[Home, Store, Clock], Outcome]:
@@ -44,4 +45,8 @@ def settings_of(settings: Settings, name: str) -> FlowSettings:
         return settings.flows.of(name)
     from lifelog_lake.flow_settings import checking
 
-    return checking(settings.health.every_s)
+    every_s = {
+        "health": settings.health.every_s,
+        "activitywatch": settings.health.activitywatch_every_s,
+    }
+    return checking(every_s[name])

@@ -1,9 +1,10 @@
 """Starts the runs that are due and keeps an eye on those that go on.
 
 Prefect's server makes the runs by their schedules and keeps what became of them; its engine drives
-each flow. What is left for this loop is to take due runs: at most ``[flows] at_once``, never two of
-one flow, and one for all that were missed. Prefect's own runner would start a Python with all of
-Prefect for each run (2.5 s of a processor and 104 MB) and make up for each missed run.
+each flow. What is left for this loop is to take due runs: at most ``[flows] at_once`` beside the
+light ones, never two of one flow, and one for all that were missed. Prefect's own runner would
+start a Python with all of Prefect for each run (2.5 s of a processor and 104 MB) and make up for
+each missed run.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from prefect.utilities.engine import propose_state
 from flows.care import FINDINGS
 from flows.deployments import Deployed
 from flows.due import Due, choose
+from flows.jobs import LIGHT
 from flows.ledger import Ledger
 from lifelog_lake.logs import describe
 
@@ -115,7 +117,7 @@ class Runner:
                 ],
                 now=now,
                 grace_s=one.settings.grace_s,
-                free=one.name not in self._running and len(self._running) < self.at_once,
+                free=self._is_free(one.name),
             )
             for key, why in choice.left_out:
                 await self.client.set_flow_run_state(
@@ -128,6 +130,11 @@ class Runner:
                 self._running[one.name] = choice.start, task
             if self.ledger.needs_due(one.name, now):
                 self.ledger.due(one.name, await self._next_of(one))
+
+    def _is_free(self, name: str) -> bool:
+        """Whether a flow may start now; what is light needn't wait for others."""
+        heavy = len(self._running.keys() - LIGHT)
+        return name not in self._running and (name in LIGHT or heavy < self.at_once)
 
     async def _taken(self, id: UUID) -> bool:
         """Take a run: the server gives it to one only, and not when it has been cancelled."""

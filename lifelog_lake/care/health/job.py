@@ -6,15 +6,13 @@ that mark has grown old.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 
 import structlog
 
 from lifelog_lake.care.facts import Fleet
-from lifelog_lake.care.health import addresses
+from lifelog_lake.care.health import addresses, ran
 from lifelog_lake.care.health.addresses import Routes
 from lifelog_lake.care.health.alerts import Book
 from lifelog_lake.care.health.model import Alert, Finding
@@ -26,7 +24,6 @@ from lifelog_lake.care.health.rules_file import RuleBook, load
 from lifelog_lake.care.observe import Observer
 from lifelog_lake.care.outcome import Outcome
 from lifelog_lake.clock import Clock
-from lifelog_lake.collect.health import read_status
 from lifelog_lake.errors import LakeUnreachable, UsageError
 from lifelog_lake.home import Home
 from lifelog_lake.lake import care_mark
@@ -34,8 +31,6 @@ from lifelog_lake.lake.identity import require_known
 from lifelog_lake.lake.store import Store
 
 JOB = "health"
-#: In ``run/`` of the home; its time is that of the last run (no data, and not synced).
-RAN = "health-ran"
 PING_S = 10.0
 
 
@@ -101,10 +96,10 @@ def _fleet(home: Home, store: Store, clock: Clock) -> tuple[Fleet | None, LakeUn
         return None, error
     for trouble in fleet.troubles:
         structlog.get_logger(__name__).warning("not_observed", reason=trouble)
-    started = (read_status(home.run) or {}).get("started_at")
-    if fleet.flows is not None and isinstance(started, int):
+    if fleet.flows is not None:
         # What the flows said before this start of lifelog doesn't make them silent.
-        fleet = replace(fleet, flows=replace(fleet.flows, at=max(fleet.flows.at, started)))
+        at = max(fleet.flows.at, ran.supervised_since_us(home))
+        fleet = replace(fleet, flows=replace(fleet.flows, at=at))
     return fleet, None
 
 
@@ -164,8 +159,7 @@ def _tell_that_it_ran(
     home: Home, store: Store, clock: Clock, routes: Routes | None, *, well: bool
 ) -> list[str]:
     """The mark for the devices, the switch elsewhere, and a file for who looks after this run."""
-    (home.run / RAN).touch()
-    os.utime(home.run / RAN, (clock.wall_us() / 1e6,) * 2)
+    ran.note(home, clock)
     if not well:
         return []
     findings = []
@@ -179,11 +173,3 @@ def _tell_that_it_ran(
         if trouble:
             findings.append(f"The dead man's switch ([alerts] ping_url) isn't set back: {trouble}.")
     return findings
-
-
-def ran_at_s(run: Path) -> float | None:
-    """When the last run ended, seconds since 1970; None if there never was one."""
-    try:
-        return (run / RAN).stat().st_mtime
-    except FileNotFoundError:
-        return None

@@ -367,15 +367,11 @@ def _flows(fleet: Fleet, rules: Rules) -> Iterator[Finding]:
             says=f"The hub's flows are in trouble: {told.trouble}",
             hint="logs/lifelog-flows.jsonl says more.",
         )
-    for flow in told.flows:
-        if not flow.enabled or flow.name == OWN_FLOW:
-            continue
+    others = [flow for flow in told.flows if flow.enabled and flow.name != OWN_FLOW]
+    waits = any(flow.running_since is not None for flow in others)  # for its turn
+    for flow in others:
         due = flow.next_at
-        late = (
-            flow.running_since is None
-            and due is not None
-            and fleet.at - due > rule.late_s * US_PER_S
-        )
+        late = due is not None and fleet.at - due > rule.late_s * US_PER_S and not waits
         if flow.failed:
             says = f"The flow {flow.name} failed: {flow.message}"
         elif late and due is not None:
