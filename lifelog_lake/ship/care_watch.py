@@ -88,7 +88,9 @@ class CareWatch:
             shown = self._home.settings.health.desktop_notice and notice.show(
                 "lifelog: the hub's care has stopped", care.reason
             )
-            self._log.warning("care_stopped", message=care.reason, shown=shown)
+            self._log.warning(
+                "care_stopped", message=care.reason, state="shown" if shown else "not-shown"
+            )
             return
         if was_stopped and not stopped:
             self._log.info("care_runs_again", device=mark.device)
