@@ -83,7 +83,7 @@ class Ledger:
             facts = replace(
                 facts,
                 state=state.name,
-                message=trouble or state.message or "",
+                message=_words(name, trouble or state.message or ""),
                 started_at=to_us(run.start_time) if run.start_time else None,
                 ended_at=ended_at,
                 well_at=ended_at if well else facts.well_at,
@@ -104,3 +104,8 @@ class Ledger:
         except OSError as error:
             log.warning("flows_status_not_written", reason=error.strerror)
         self._written = now_s, facts
+
+
+def _words(name: str, message: str) -> str:
+    """What is said of a run without the flow's name, which stands beside it."""
+    return message.removeprefix(f"{name} failed: ").removeprefix(f"{name}: ")

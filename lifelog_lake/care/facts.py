@@ -169,7 +169,8 @@ class StorageFacts:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowFacts:
     """One flow of this machine. ``state`` is the last run's: Completed, Findings, Failed, Crashed,
-    Cancelled, TimedOut …; None before the first. ``running_since`` is set while one goes on.
+    Cancelled, TimedOut …; None before the first; ``message`` what it
+    did, or why not. ``running_since`` is set while one goes on.
     ``next_at`` is when the next run is due (None: not scheduled, or not known yet)."""
 
     name: str

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import http.server
 import re
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -25,6 +21,7 @@ from lifelog_lake.ship.shipper import Shipper
 from tests.browser.conftest import PHONE, WIDE, Opener, Seen
 from tests.browser.hub import HOSTILE, Hub, minutes_ago, new_home, ship_frames, start_hub
 from tests.fixtures.pulses import MINUTE_US, entry, life, other_device, presence, pulse, record
+from tests.fixtures.receivers import SECRET, Hook
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -81,12 +78,12 @@ def flows(now_us: int) -> FlowsFacts:
     hour = 60 * MINUTE_US
     well = FlowFacts(
         name="compact", enabled=True, every_s=3600, state="Completed",
-        message="compact: 41 files merged", started_at=now_us - hour,
+        message="41 files merged", started_at=now_us - hour,
         ended_at=now_us - hour, well_at=now_us - hour, next_at=now_us + 2 * hour,
     )  # fmt: skip
     failed = FlowFacts(
         name="tidy", enabled=True, every_s=86_400, state="Failed",
-        message=f"tidy failed: {HOSTILE}", started_at=now_us - hour,
+        message=HOSTILE, started_at=now_us - hour,
         ended_at=now_us - hour, failures=2,
     )  # fmt: skip
     return FlowsFacts(at=now_us, flows=(well, failed))
@@ -192,30 +189,6 @@ def test_an_alert_is_snoozed(fleet_hub: Hub, visit: Opener) -> None:
     assert 0 <= until_us - before_us - 4 * 60 * MINUTE_US < 5 * MINUTE_US
 
 
-@contextmanager
-def receiver() -> Iterator[tuple[str, list[bytes]]]:
-    """A web hook and what it got."""
-    got: list[bytes] = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            got.append(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *args: Any) -> None:
-            del args
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"127.0.0.1:{server.server_port}", got
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
 def test_a_test_message_is_sent(fleet_hub: Hub, visit: Opener) -> None:
     page = visit(fleet_hub, PAGE)
     button, told = (
@@ -224,17 +197,22 @@ def test_a_test_message_is_sent(fleet_hub: Hub, visit: Opener) -> None:
     )
     button.click()
     expect(told).to_contain_text("There is no address yet")
+    hook = Hook()
     config = fleet_hub.home.path / CONFIG_NAME
-    with receiver() as (address, got):
-        config.write_text(f'[alerts]\nnotify = ["json://{address}/hook"]\n')
+    config.write_text(f'[alerts]\nnotify = ["{hook.address}"]\n')
+    try:
         button.click()
         expect(told).to_have_text("Sent to 1 address.")
-        assert len(got) == 1
-        assert b"a test" in got[0]
-    button.click()
-    expect(told).to_have_attribute("data-tone", "bad")
-    expect(told).not_to_contain_text("Sent to")
-    config.unlink()
+        assert len(hook.bodies) == 1
+        assert "a test" in hook.bodies[0]
+        hook.answer = 503
+        button.click()
+        expect(told).to_have_attribute("data-tone", "bad")
+        expect(told).not_to_contain_text("Sent to")
+        assert SECRET not in told.inner_text()
+    finally:
+        hook.stop()
+        config.unlink()
 
 
 def test_data_is_text_and_nothing_else(fleet_hub: Hub, visit: Opener) -> None:

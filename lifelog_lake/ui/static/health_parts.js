@@ -93,7 +93,7 @@ function flowsCard(flows, now) {
       cell("Last run", last, flow.failures > 1 ? `, ${flow.failures} times in a row` : ""),
       cell("Ended", flow.ended_at ? when(flow.ended_at, ago(flow.ended_at, now)) : NOTHING),
       cell("Next", flow.enabled ? flow.next_at ? when(flow.next_at, ago(flow.next_at, now)) : NOTHING : "switched off"),
-      h("td", { class: "ll-flow-message", "data-label": "What it did" }, said(flow.message.replace(`${flow.name}: `, ""))));
+      h("td", { class: "ll-flow-message", "data-label": "What it did" }, said(flow.message)));
   });
   return h("section", { class: "ll-card ll-flows-card", "aria-labelledby": "ll-flows-title" },
     h("header", {}, h("h2", { id: "ll-flows-title" }, "Flows"),
