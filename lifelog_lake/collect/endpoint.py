@@ -27,6 +27,8 @@ from lifelog_lake.spool import StreamStats
 
 #: A supervisor that hasn't come round for so long hangs.
 SILENT_S = 30.0
+#: How often the server looks whether it should end: each look wakes the processor.
+POLL_S = 5.0
 #: A client that sends or takes nothing for so long is left.
 CLIENT_S = 5.0
 
@@ -69,13 +71,14 @@ class Endpoint:
             self._problem = problem
             return
         self._problem = ""
-        threading.Thread(target=self._server.serve_forever, name="endpoint", daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, args=(POLL_S,), name="endpoint", daemon=True
+        ).start()
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening; nobody waits for it, least of all the end of the supervisor."""
         if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
+            threading.Thread(target=self._server.end, name="endpoint-end", daemon=True).start()
 
     def show(self, snapshot: Snapshot) -> None:
         """Serve this from now on."""
@@ -131,6 +134,11 @@ class _Server(ThreadingHTTPServer):
         )
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
+
+    def end(self) -> None:
+        """Answer no more; takes up to :data:`POLL_S`."""
+        self.shutdown()
+        self.server_close()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that went away is no error of ours, all else is."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families as families
 
-from lifelog_lake.clock import iso
+from lifelog_lake.clock import SystemClock, iso
 from lifelog_lake.collect.health import read_status
 from tests.fixtures.aw import WINDOW, AwServer, an_aw, shared_aw  # noqa: F401
 from tests.fixtures.aw_faults import FaultyProxy
@@ -147,6 +147,7 @@ def test_activitywatch_stops_answers_garbage_and_is_back(device: Device, aw: AwS
     env = listening(
         LIFELOG_COLLECTORS__ACTIVITYWATCH__ENABLED="true",
         LIFELOG_HEALTH__ACTIVITYWATCH_EVERY_S="2",
+        LIFELOG_HEALTH__STALE_AFTER_MINUTES_BY_STREAM='{"window": 0.05}',
     )
 
     def state() -> str | None:
@@ -179,6 +180,16 @@ def test_activitywatch_stops_answers_garbage_and_is_back(device: Device, aw: AwS
         proxy.fault = None
         wait_for(lambda: state() == "healthy", "the server is back")
         device.told("available", "activitywatch")
+        # Its watcher sends one heartbeat, and dies.
+        aw.heartbeat("aw-watcher-window_health", SystemClock().wall_us() // 1000, 1.0, app="a")
+        told = wait_for(lambda: extra(device).get("silent"), "a dead watcher that is noticed")[0]
+        assert (told["stream"], told["restarts"]) == ("window", 0)
+        assert told["reason"].startswith("aw-watcher-window has sent nothing since")
+        assert extra(device)["activitywatch"]["state"] == "healthy"
+        wait_for(lambda: any(told["reason"] in one for one in reasons(device)), "a reason")
+        aw.heartbeat("aw-watcher-window_health", SystemClock().wall_us() // 1000, 1.0, app="b")
+        wait_for(lambda: "silent" not in extra(device), "the watcher is back")
+        assert not device.lifecycle("restarted", "activitywatch")
         assert stop(process) == 0
     finally:
         proxy.stop()
