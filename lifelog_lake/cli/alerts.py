@@ -39,7 +39,7 @@ def list_command(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the open alerts, and what couldn't be sent. Exit code 1 if any is open.
+    """List the alerts, and what couldn't be sent. Exit code 1 if one is open and unanswered.
 
     \b
     Examples:
@@ -67,7 +67,7 @@ def list_command(
                         "to": queue.shown,
                         "lines": len(queue.lines),
                         "failures": queue.failures,
-                        **as_iso({"failing_since": queue.failing_since}),
+                        **as_iso({"since": queue.failing_since}),
                         "error": queue.error or None,
                     }
                     for queue in queues
@@ -86,7 +86,7 @@ def list_command(
             say(f"Not sent yet: {waits}{f' ({why})' if why else ''}", style="yellow")
         if away is not None:
             say(f"As of the last time that the lake was there. {away}", style="yellow")
-    if any(alert.is_open for alert in found):
+    if any(alert.state == "open" for alert in found):
         raise typer.Exit(1)
 
 

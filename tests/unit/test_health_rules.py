@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from lifelog_lake.care.facts import (
 )
 from lifelog_lake.care.health.model import Finding
 from lifelog_lake.care.health.rules import judge
-from lifelog_lake.care.health.rules_file import NAME, RuleBook, default_toml, load
+from lifelog_lake.care.health.rules_file import NAME, RuleBook, Rules, default_toml, load
 from lifelog_lake.clock import US_PER_S
 from lifelog_lake.errors import UsageError
 from lifelog_lake.home import Home, open_home
@@ -340,3 +341,10 @@ def test_a_file_that_cannot_be_read(home: Home) -> None:
     (home.path / NAME).touch(mode=0)
     with pytest.raises(UsageError, match="can't be read"):
         load(home)
+
+
+def test_each_rule_is_documented() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "health.md").read_text("utf-8")
+    table = [line for line in text.splitlines() if line.startswith("| `")]
+    said = {name for line in table for name in re.findall(r"`(\w+)`", line.split("|")[1])}
+    assert set(Rules.model_fields) | {"delivery", "rules"} <= said

@@ -60,6 +60,7 @@ def compose(id: str, lines: Sequence[Line]) -> Message:
     said = []
     for line in open_:
         since = f" Since {_local(line.since)}." if line.since else ""
+        since = "" if line.since and _local(line.since) in line.says else since
         said.append(f"[{line.severity}] {line.says}{since}\n{line.hint}".rstrip())
     for line in over:
         began = opened.get(line.key)

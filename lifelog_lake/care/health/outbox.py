@@ -150,7 +150,7 @@ class Outbox:
                 rule="delivery",
                 severity="warning",
                 subject=queue.shown,
-                says=f"{len(queue.lines)} alerts can't be sent to {queue.shown}: {queue.error}",
+                says=f"Alerts can't be sent to {queue.shown}: {queue.error}",
                 hint="It is tried again and nothing is lost. Try it: lifelog alerts test",
                 since=queue.failing_since,
             )
