@@ -19,6 +19,7 @@ from tests.bench import (
     care,
     demo,
     derive,
+    health,
     hub,
     page,
     recall,
@@ -42,6 +43,7 @@ BENCHES: dict[str, Callable[..., Iterator[Row]]] = {
     "page": page.run,
     "activitywatch": activitywatch.run,
     "hub": hub.run,
+    "health": health.run,
 }
 #: A folder of the checkout: what is below /tmp may be in memory, where syncing costs nothing.
 SCRATCH = Path(__file__).resolve().parents[2] / "build"
