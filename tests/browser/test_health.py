@@ -133,10 +133,7 @@ def test_the_fleet_at_a_glance(fleet_hub: Hub, visit: Opener) -> None:
     assert late
     assert part["width"] / box["width"] == pytest.approx(300 / 1440, abs=0.02)
     assert box["x"] < part["x"] < late["x"] < box["x"] + box["width"]
-
-
-def test_flows_and_storage(fleet_hub: Hub, visit: Opener) -> None:
-    page = visit(fleet_hub, PAGE)
+    # Flows and storage.
     card = page.locator(".ll-flows-card")
     compact = card.locator('tr[data-flow="compact"]')
     expect(compact).to_contain_text("Well")
@@ -151,9 +148,13 @@ def test_flows_and_storage(fleet_hub: Hub, visit: Opener) -> None:
     expect(storage.locator('tr[data-stream="screen"] [data-label="Rows"]')).to_have_text("8")
     expect(storage.locator(".ll-forecast")).to_contain_text("a day. Its disk has")
     expect(storage.locator(".ll-verified")).to_contain_text("lifelog verify")
+    # Data is text and nothing else.
+    assert page.evaluate("window.hurt") is None
+    assert page.locator('img[src$="/x"]').count() == 0
+    assert "\u202e" not in page.locator("body").inner_text()
 
 
-def test_an_alert_is_acknowledged(fleet_hub: Hub, visit: Opener) -> None:
+def test_alerts_are_acknowledged_and_snoozed(fleet_hub: Hub, visit: Opener) -> None:
     page = visit(fleet_hub, PAGE)
     alert = one(page, "flows")
     expect(alert.locator(".ll-alert-says")).to_contain_text(SPELLED)
@@ -169,10 +170,6 @@ def test_an_alert_is_acknowledged(fleet_hub: Hub, visit: Opener) -> None:
     assert rows["state"].to_list() == ["open", "acknowledged"]
     page.reload()
     expect(one(page, "flows")).to_have_attribute("data-state", "acknowledged")
-
-
-def test_an_alert_is_snoozed(fleet_hub: Hub, visit: Opener) -> None:
-    page = visit(fleet_hub, PAGE)
     alert = one(page, "restarts")
     before_us = SystemClock().wall_us()
     alert.locator('[data-do="snooze"]').select_option("14400")
@@ -215,15 +212,7 @@ def test_a_test_message_is_sent(fleet_hub: Hub, visit: Opener) -> None:
         config.unlink()
 
 
-def test_data_is_text_and_nothing_else(fleet_hub: Hub, visit: Opener) -> None:
-    page = visit(fleet_hub, PAGE)
-    expect(page.locator(".ll-last-error").first).to_have_text(SPELLED)
-    assert page.evaluate("window.hurt") is None
-    assert page.locator('img[src$="/x"]').count() == 0
-    assert "\u202e" not in page.locator("body").inner_text()
-
-
-def test_an_answer_that_fails_is_said_and_can_be_given_again(
+def test_what_fails_is_said_and_can_be_tried_again(
     fleet_hub: Hub, visit: Opener, seen: Seen
 ) -> None:
     seen.expected = ["Failed to load resource"]
@@ -236,13 +225,7 @@ def test_an_answer_that_fails_is_said_and_can_be_given_again(
     alert.locator('[data-do="acknowledge"]').click()
     expect(alert.locator(".ll-alert-note")).to_have_text("No room. Make room.")
     expect(alert.locator('[data-do="acknowledge"]')).to_be_enabled()
-
-
-def test_a_lake_that_is_away_is_said_and_found_again(
-    fleet_hub: Hub, visit: Opener, seen: Seen
-) -> None:
-    seen.expected = ["Failed to load resource"]
-    page = visit(fleet_hub, PAGE)
+    # And so is a lake that is away.
     hint = {"message": "There is no lake at /mnt/x.", "hint": "Mount its disk."}
     page.route("**/lifelog/api/health", lambda route: route.fulfill(status=503, json=hint))
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
