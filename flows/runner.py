@@ -72,6 +72,7 @@ class Runner:
     alive: Callable[[], None]
     ledger: Ledger
     _running: dict[str, tuple[UUID, asyncio.Task[None]]] = field(default_factory=dict)
+    _well: dict[str, UUID] = field(default_factory=dict)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until told to stop; what runs then is ended, and its place is taken by the next."""

@@ -57,21 +57,18 @@ def run(home: Home, store: Store, clock: Clock, send: Send = send) -> Outcome:
             outbox.begin(book.rows)
             unknown = _unknown(book.alerts(), judged, known=fleet is not None)
             written = book.settle([*judged.findings, *own], unknown)
-            rows, standing = book.rows, book.alerts()
+            rows = book.rows
         sent = 0
         if routes is not None:
             outbox.take_in(rows, routes)
             sent = outbox.deliver(routes, send)
-        waiting = sum(len(queue.lines) for queue in outbox.queues.values())
     findings = _tell_that_it_ran(home, store, clock, routes, well=fleet is not None)
     return Outcome(
         job=JOB,
         counts={
             "alerts opened": sum(1 for row in written if row.state == "open"),
             "alerts resolved": sum(1 for row in written if row.state == "resolved"),
-            "alerts open": sum(1 for alert in standing if alert.is_open),
             "messages sent": sent,
-            "lines waiting": waiting,
         },
         findings=tuple(findings),
     )
