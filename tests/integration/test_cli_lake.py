@@ -128,6 +128,9 @@ def test_verify_tells_what_is_missing_and_what_is_damaged(lifelog: Run, home: Pa
     (finding,) = json.loads(done.stdout)["findings"]
     assert finding["kind"] == "blob-missing"
     assert finding["hint"]
+    kept = json.loads((home / "lake" / "control" / "care" / "verify.json").read_bytes())
+    assert kept["count"] == 1, "the hub's health page shows it"
+    assert "is missing" in kept["findings"][0]
 
 
 @pytest.mark.parametrize("words", [["ship"], ["verify"]])
