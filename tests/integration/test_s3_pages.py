@@ -13,6 +13,7 @@ from lifelog_lake.lake import init_lake
 from lifelog_lake.spool import Spool
 from tests.browser.hub import minutes_ago, picture, ship_frames, start_hub
 from tests.fixtures.proxy import Fault, Proxy
+from tests.fixtures.pulses import entry, pulse, record
 from tests.fixtures.s3 import S3Server
 from tests.helpers import ship
 
@@ -32,6 +33,7 @@ def test_pages_read_a_lake_on_s3(tmp_path: Path, s3_server: S3Server, s3_url: st
     )
     Spool.of(home).append([event])
     ship(home)
+    record(home, pulse(to_us(minutes_ago(0.1)), [entry("screen", "screen", to_us(minutes_ago(1)))]))
     with Proxy(s3_server.port) as proxy:
         hub = start_hub(home, environment=s3_server.environment(endpoint=proxy.endpoint))
         try:
@@ -44,6 +46,12 @@ def test_pages_read_a_lake_on_s3(tmp_path: Path, s3_server: S3Server, s3_url: st
             part = client.get(blob(BIG), headers={"Range": "bytes=5000000-8999999"})
             assert (part.status_code, part.content) == (206, BIG[5_000_000:9_000_000])
             assert client.get(blob(b"nothing")).status_code == 404
+            fleet = client.get(f"{hub.url}lifelog/api/health").json()
+            assert fleet["troubles"] == []
+            (device,) = fleet["devices"]
+            assert abs(device["skew_s"]) < 300, "by the server's clock"
+            assert fleet["storage"]["disk_free_bytes"] is None
+            assert fleet["storage"]["total_bytes"] > 0
             proxy.plan(lambda _: Fault(answer=503))
             failed = client.get(blob(BIG))
             assert failed.status_code == 503
