@@ -31,12 +31,12 @@ from prefect.client.schemas.filters import (
 )
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.client.schemas.sorting import FlowRunSort
-from prefect.exceptions import Abort
+from prefect.exceptions import Abort, ObjectNotFound
 from prefect.flow_engine import run_flow_async
 from prefect.states import Cancelled, Crashed, Pending
 from prefect.utilities.engine import propose_state
 
-from flows.care import FINDINGS
+from flows.care import FINDINGS, WELL
 from flows.deployments import Deployed
 from flows.due import Due, choose
 from flows.jobs import LIGHT
@@ -159,6 +159,20 @@ class Runner:
         took_s = round(time.monotonic() - began_s, 3)
         log.info("flow_ended", name=one.name, id=str(run.id), state=ended.state_name, took_s=took_s)
         self._tell(one, ended)
+        await self._thin_out(one, ended)
+
+    async def _thin_out(self, one: Deployed, ended: FlowRun) -> None:
+        """Of what runs each minute only the newest run is kept that had nothing to tell: else
+        they would be twenty thousand after two weeks."""
+        if one.name not in LIGHT or ended.state_name != WELL:
+            return
+        before, self._well[one.name] = self._well.get(one.name), ended.id
+        if before is None:
+            return
+        try:
+            await self.client.delete_flow_run(before)
+        except (ObjectNotFound, httpx.HTTPError) as error:  # it leaves with the old ones
+            log.warning("flow_run_not_removed", name=one.name, reason=type(error).__name__)
 
     def _tell(self, one: Deployed, run: FlowRun) -> None:
         words = trouble(one.name, run)

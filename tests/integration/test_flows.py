@@ -115,7 +115,9 @@ def test_what_was_done_is_an_artifact(up: Up) -> None:
 
 
 def test_of_what_runs_each_minute_one_run_is_kept(up: Up) -> None:
-    first, second = (up.ended(up.start("health"))["id"] for _ in range(2))
+    runs = [up.ended(up.start("health")) for _ in range(2)]
+    assert [run["state_name"] for run in runs] == ["Completed", "Completed"]
+    first, second = (run["id"] for run in runs)
     address = f"{up.hub.url}{API}/flow_runs"
     wait_for(lambda: up.session.get(f"{address}/{first}").status_code == 404, "Its removal")
     assert up.session.get(f"{address}/{second}").ok
