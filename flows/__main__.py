@@ -22,7 +22,8 @@ from urllib.parse import urlsplit
 import structlog
 
 from flows import surroundings
-from flows.server import ADDRESS, Server, bind
+from flows.history import set_aside_damaged
+from flows.server import ADDRESS, Server, bind, forget
 from flows.standby import Standby
 from lifelog_lake import fsio
 from lifelog_lake.beats import Beat, Lifeline
@@ -183,9 +184,11 @@ class Process:
             runner = Runner(
                 client=client,
                 flows=flows,
-                at_once=at_once,
+                at_once=settings.at_once,
+                poll_s=settings.poll_s,
                 said=self._said,
                 alive=self._alive,
+                anew=told,
                 ledger=Ledger(self._home.run, flows),
             )
             await runner.run(self._stop)

@@ -72,6 +72,7 @@ async def care_for(job: str) -> State[Any]:
     """Run a job as its settings say, and show what it did."""
     home = open_home()
     settings = settings_of(home.settings, job)
+    run_log = get_run_logger()
     try:
         outcome = await _task(job, settings)(child.argv_of(job, home.path))
     except TimeoutError:

@@ -61,7 +61,8 @@ class Runner:
     """The loop.
 
     ``said`` is told each flow's trouble after each of its runs: a sentence, or "" if it is well.
-    ``alive`` is called each time the loop comes round; ``ledger`` gets what became of each run.
+    ``alive`` is called each time the loop comes round. ``anew`` makes the schedules' runs anew;
+    ``ledger`` gets what became of each run.
     """
 
     client: PrefectClient
@@ -70,7 +71,10 @@ class Runner:
     poll_s: float
     said: Callable[[str, str], None]
     alive: Callable[[], None]
+    anew: Callable[[], Awaitable[object]]
     ledger: Ledger
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    _latest: datetime | None = None
     _running: dict[str, tuple[UUID, asyncio.Task[None]]] = field(default_factory=dict)
     _well: dict[str, UUID] = field(default_factory=dict)
 

@@ -154,6 +154,10 @@ class Client:
     async def get_scheduled_flow_runs_for_deployments(self, ids, **more):
         return []
 
+class Ledger:
+    def write(self, trouble):
+        pass
+
 noon = datetime(2026, 3, 3, 12, tzinfo=UTC)
 times = [noon + timedelta(seconds=s) for s in (0, 5, -20, 10, -31_000_000, -30_999_995)]
 made = []
@@ -168,7 +172,7 @@ async def main():
         made.append(len(times))
     await Runner(
         client=Client(), flows=[], at_once=1, poll_s=0.01, said=lambda *said: None,
-        alive=lambda: None, anew=anew, now=now,
+        alive=lambda: None, anew=anew, now=now, ledger=Ledger(),
     ).run(stop)
 
 asyncio.run(main())

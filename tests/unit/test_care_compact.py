@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from deltalake import DeltaTable
 
@@ -17,7 +19,7 @@ from lifelog_lake.home import Home
 from lifelog_lake.lake import datafile, parse_url
 from lifelog_lake.lake.identity import read_identity, write_identity
 from lifelog_lake.lake.lease import hold
-from lifelog_lake.lake.store import Store
+from lifelog_lake.lake.store import Store, entry_key
 from lifelog_lake.recall.lake import open_lake
 from lifelog_lake.ship import Shipper
 from lifelog_lake.spool import Spool
@@ -201,6 +203,17 @@ def test_without_its_memory_it_looks_at_everything_again(home: Home, store: Stor
     counting = Counting(store)
     compact.run(home, counting, FixedClock(NOON))  # type: ignore[arg-type]
     assert counting.calls["log"]
+
+
+def test_a_clock_that_is_late_keeps_replaced_files_no_shorter(home: Home, store: Store) -> None:
+    """They stay for a week after the time that the log gives them."""
+    pile(store, 30)
+    began_ms = time.time_ns() // 1_000_000 - 60_000
+    compact.run(home, store, FixedClock(NOON))
+    entry = store.read(entry_key("window", opened(store).version()))
+    removed = [each["remove"] for each in map(orjson.loads, entry.splitlines()) if "remove" in each]
+    assert len(removed) == 30
+    assert all(each["deletionTimestamp"] > began_ms for each in removed)
 
 
 def test_a_second_one_is_refused_while_one_works(home: Home, store: Store) -> None:
