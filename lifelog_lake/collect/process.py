@@ -21,6 +21,8 @@ from lifelog_lake.spool import StreamStats
 
 #: Set in each of our processes unless the person has set them: threads and arenas that none uses.
 FRUGAL = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+#: A parent that takes no modules from its working directory (``-P``) has children that don't.
+SAFE = {"PYTHONSAFEPATH": "1"} if sys.flags.safe_path else {}
 MAX_ERROR_FILE_BYTES = 1024 * 1024
 
 
@@ -146,7 +148,7 @@ class Child:
                 stdout=subprocess.PIPE if self.spec.beats else stderr,
                 stderr=stderr,
                 cwd=self.spec.cwd,
-                env={**(FRUGAL if self.spec.beats else {}), **os.environ, **self.spec.env},
+                env={**(FRUGAL if self.spec.beats else {}), **SAFE, **os.environ, **self.spec.env},
                 # A Ctrl-C in the terminal goes to the supervisor alone, which ends them in order.
                 process_group=None if sys.platform == "win32" else 0,
                 creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),

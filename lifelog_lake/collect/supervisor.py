@@ -32,11 +32,13 @@ from lifelog_lake.collect.freshness import Freshness
 from lifelog_lake.collect.process import Backoff, Child, ChildSpec, Message
 from lifelog_lake.collect.recorder import Recorder
 from lifelog_lake.collect.runner import describe
+from lifelog_lake.collect.service import ServiceBeat
 from lifelog_lake.config import CONFIG_NAME
 from lifelog_lake.errors import LifelogError
 from lifelog_lake.home import Home
 from lifelog_lake.locks import FileLock
 from lifelog_lake.pause import Pause, paused
+from lifelog_lake.sdnotify import Notifier
 from lifelog_lake.spool import Spool, StreamStats
 
 SHIPPER = "ship"
@@ -53,6 +55,8 @@ class Timing:
     tick_s: float = 1.0
     #: Without a beat for so long a child hangs, and is killed and started again.
     alive_s: float = 120.0
+    #: Without one for so long the service manager isn't told any more that all is well.
+    late_s: float = 45.0
     #: Without an observation for so long (or 5 looks, if that is more) a source is stale.
     fresh_s: float = 60.0
     pulse_s: float = 60.0
@@ -130,6 +134,7 @@ class Supervisor:
                 self._aw = AwWatch(self._home, self._clock, health_settings.activitywatch_every_s)
                 self._endpoint = Endpoint(health_settings.address, self._clock)
                 self._watch = ClockWatch(self._clock)
+                self._service = ServiceBeat(Notifier(), self._timing.late_s)
                 self._started_us, self._started_s = self._clock.wall_us(), self._now_s()
                 self._recorder.lifecycle("started", reason=f"version {__version__}")
                 self._look_at_pause()
@@ -165,6 +170,7 @@ class Supervisor:
             self._look_at_pause()
             for child in self._children:
                 self._look_after(child, now_s)
+            self._service.look(self._children, now_s, paused=self._pause is not None)
             self._recorder.retry()
             self._aw.look()
             if now_s >= next_pulse_s:
@@ -338,6 +344,7 @@ class Supervisor:
 
     def _end(self) -> None:
         """End those that write, then say so, then the shipper, whose last run takes it along."""
+        self._service.stopping()
         shipper = [child for child in self._children if child.spec.name == SHIPPER]
         others = [child for child in self._children if child not in shipper]
         kill_at_s = self._now_s() + self._timing.stop_s
