@@ -24,7 +24,7 @@ WORKERS ?= 2
 
 # What rides in the wheel as data is copied at installation, editable or not.
 DATA := $(shell find lifelog_lake/server/etc lifelog_lake/server/voila_template \
-	notebooks dashboards -type f -not -path '*/.*' -not -name '* *' 2>/dev/null)
+	notebooks dashboards deploy/systemd deploy/launchd deploy/windows -type f -not -path '*/.*' -not -name '* *' 2>/dev/null)
 
 # A virtual environment knows its own place and its Python. When either has
 # gone (a moved checkout, an upgraded system), it is made anew.

@@ -22,6 +22,7 @@ from lifelog_lake.cli import (
     doctor,
     lake,
     pause,
+    service,
     ship,
     spool,
     status,
@@ -70,7 +71,7 @@ def lifelog(
     context.obj = Options(home=home)
 
 
-for group in (capture, lake, care, demo, ship, status, doctor, pause):
+for group in (capture, lake, care, demo, ship, status, doctor, pause, service):
     group.add_to(app)
 app.add_typer(spool.app, name="spool")
 app.add_typer(alerts.app, name="alerts")

@@ -15,10 +15,10 @@ from urllib.parse import urlencode
 
 import orjson
 
-from lifelog_lake import fsio
+from lifelog_lake import fsio, places
 from lifelog_lake.errors import Transient, UsageError
 from lifelog_lake.home import Home
-from lifelog_lake.server import places, workspace
+from lifelog_lake.server import workspace
 from lifelog_lake.server.secret import read_token
 
 PAGE = "lifelog/timeline"

@@ -25,8 +25,8 @@ from tornado.web import ErrorHandler
 from traitlets.config import Config
 from voila.app import Voila
 
+from lifelog_lake import places
 from lifelog_lake.home import open_home
-from lifelog_lake.server import places
 from lifelog_lake.server.app_process import ENV_BASE_URL, ENV_PORT, ENV_SECRET, ENV_SOCKET, HEADER
 from lifelog_lake.server.logs import LOGGING_CONFIG, log_as_all
 from lifelog_lake.server.orphan import end_with_parent

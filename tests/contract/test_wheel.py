@@ -25,6 +25,9 @@ PACKAGES = ("collectors", "flows", "lifelog_lake")
 DATA = {
     "notebooks": "share/lifelog_lake/notebooks",
     "dashboards": "share/lifelog_lake/dashboards",
+    "deploy/systemd": "share/lifelog_lake/deploy/systemd",
+    "deploy/launchd": "share/lifelog_lake/deploy/launchd",
+    "deploy/windows": "share/lifelog_lake/deploy/windows",
     "lifelog_lake/server/voila_template": "share/jupyter/voila/templates/lifelog",
     "lifelog_lake/server/etc": "etc/jupyter/jupyter_server_config.d",
 }

@@ -14,12 +14,13 @@ import polars as pl
 import pytest
 from PIL import Image
 
+from lifelog_lake import places
 from lifelog_lake.care.pictures import shrink
 from lifelog_lake.errors import Terminal, UsageError
 from lifelog_lake.home import open_home
 from lifelog_lake.recall.detail import SCHEMA
 from lifelog_lake.recall.lake import open_lake
-from lifelog_lake.server import launch, places, reading
+from lifelog_lake.server import launch, reading
 from lifelog_lake.server.media import inert_type
 from lifelog_lake.server.ranges import (
     ByteRange,

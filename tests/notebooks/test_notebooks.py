@@ -16,9 +16,9 @@ import pytest
 import tzlocal
 from nbclient import NotebookClient
 
+from lifelog_lake import places
 from lifelog_lake.home import Home
 from lifelog_lake.recall.lake import Lake, open_lake
-from lifelog_lake.server import places
 from tests.notebooks.conftest import DEMO_END
 
 NOTEBOOKS = sorted(places.shipped("notebooks").glob("*.ipynb"))

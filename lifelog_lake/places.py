@@ -1,4 +1,4 @@
-"""Where shipped notebooks, dashboards and the Voila template lie.
+"""Where shipped notebooks, dashboards, the Voila template and service files lie.
 
 In a checkout they are beside the package; an installed wheel puts them below ``share/`` of the
 environment (or of the user's base, for ``pip install --user``). A checkout wins, so that an
@@ -14,14 +14,16 @@ from pathlib import Path
 
 from lifelog_lake.errors import Terminal
 
-_PACKAGE = Path(__file__).resolve().parent.parent
+_PACKAGE = Path(__file__).resolve().parent
 
 _IN_CHECKOUT = {
+    "deploy": _PACKAGE.parent / "deploy",
     "dashboards": _PACKAGE.parent / "dashboards",
     "notebooks": _PACKAGE.parent / "notebooks",
     "voila_template": _PACKAGE / "server" / "voila_template",
 }
 _IN_SHARE = {
+    "deploy": Path("share", "lifelog_lake", "deploy"),
     "dashboards": Path("share", "lifelog_lake", "dashboards"),
     "notebooks": Path("share", "lifelog_lake", "notebooks"),
     "voila_template": Path("share", "jupyter", "voila", "templates", "lifelog"),
@@ -30,7 +32,7 @@ _IN_SHARE = {
 
 @cache
 def shipped(name: str) -> Path:
-    """Directory of ``dashboards``, ``notebooks`` or ``voila_template``.
+    """Directory of ``dashboards``, ``deploy``, ``notebooks`` or ``voila_template``.
 
     Raises :class:`Terminal` if the installation lacks it.
     """
@@ -45,6 +47,6 @@ def shipped(name: str) -> Path:
             return directory
     raise Terminal(
         f"The installation has no {name} directory.",
-        hint='Install it again: pip install --force-reinstall "lifelog-lake[hub]"',
+        hint="Install it again: pip install --force-reinstall lifelog-lake",
         looked_in=bases,
     )
