@@ -48,13 +48,12 @@ def install(
         ),
     ] = None,
     headless: Annotated[
-        bool | None,
+        bool,
         typer.Option(
-            "--headless/--graphical",
+            "--headless",
             help="Linux: begin without a graphical session, on a machine that has none.",
-            show_default=False,
         ),
-    ] = None,
+    ] = False,
     system: System = False,
     activitywatch: Annotated[
         str | None,
@@ -85,7 +84,7 @@ def install(
     from lifelog_lake.fleet import install as fleet
 
     if system:
-        wanted = _of_machine(role, headless, activitywatch, home_path(context, home))
+        wanted = _of_machine(role, activitywatch, home_path(context, home))
         manager = fleet.manager_of(wanted.home, system=True)
         if not dry_run:
             _need_root()
@@ -154,9 +153,7 @@ def uninstall(
 # --- what is wanted ---------------------------------------------------------------------------
 
 
-def _wanted(
-    home: Home, role: str | None, headless: bool | None, activitywatch: str | None
-) -> Wanted:
+def _wanted(home: Home, role: str | None, headless: bool, activitywatch: str | None) -> Wanted:
     import dataclasses
 
     from lifelog_lake.collect import registry
@@ -171,18 +168,14 @@ def _wanted(
     told = home.settings.collectors.get("activitywatch", {})
     if url := told.get("url"):
         wanted = dataclasses.replace(wanted, activitywatch_url=str(url))
-    if role is not None:
-        wanted = dataclasses.replace(wanted, role=_role(role))
-    if headless is not None:
-        wanted = dataclasses.replace(wanted, headless=headless)
+    if role is not None or headless:
+        wanted = dataclasses.replace(wanted, role=_role(role or wanted.role), headless=headless)
     if activitywatch is not None:
         wanted = dataclasses.replace(wanted, activitywatch=_program(activitywatch))
     return wanted
 
 
-def _of_machine(
-    role: str | None, headless: bool | None, activitywatch: str | None, home: Path | None
-) -> Wanted:
+def _of_machine(role: str | None, activitywatch: str | None, home: Path | None) -> Wanted:
     from lifelog_lake.fleet.service import Wanted
     from lifelog_lake.fleet.systemd import HUB_HOME
 
@@ -190,7 +183,7 @@ def _of_machine(
         role=_role(role or "hub"),
         home=home or HUB_HOME,
         python=Path(sys.executable).absolute(),
-        headless=headless is not False,
+        headless=True,
         activitywatch=None if activitywatch is None else _program(activitywatch),
     )
 
