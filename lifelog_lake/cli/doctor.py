@@ -85,6 +85,7 @@ def examine(path: Path | None) -> Iterator[Check]:
     yield from _guarded("lake", lambda: _lake(home))
     yield from _guarded("collectors", lambda: _collectors(home))
     yield from _guarded("clock", lambda: [_clock(home)])
+    yield _service(home)
     yield _parts()
 
 
@@ -273,6 +274,21 @@ def _clock(home: Home) -> Check:
             remedy=remedy,
         )
     return Check(name="clock", state="ok", message=f"{iso(now_us)}, zone {clock.tz()}")
+
+
+def _service(home: Home) -> Check:
+    from lifelog_lake.fleet.install import service_state
+
+    state = service_state(home.path)
+    if not state.installed:
+        remedy = "To record from each login on: lifelog install"
+        return Check(name="service", state="ok", message="Not installed.", remedy=remedy)
+    return Check(
+        name="service",
+        state="warn" if state.hint else "ok",
+        message=f"{state.name}: {state.detail}",
+        remedy=state.hint,
+    )
 
 
 def _parts() -> Check:

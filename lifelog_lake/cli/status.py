@@ -39,6 +39,7 @@ def status(context: typer.Context, home: HomeOption = None, as_json: JsonOption 
     )
     from lifelog_lake.clock import SystemClock
     from lifelog_lake.collect.health import read_status
+    from lifelog_lake.fleet.install import service_state
     from lifelog_lake.pause import paused
     from lifelog_lake.spool import Spool
 
@@ -52,6 +53,7 @@ def status(context: typer.Context, home: HomeOption = None, as_json: JsonOption 
     if pause is not None:
         in_force = {"since": pause.since_us, "until": pause.until_us}
     stats = Spool.of(opened, clock).stats()
+    service = service_state(opened.path)
     board = make_board(
         said,
         stats,
@@ -69,6 +71,7 @@ def status(context: typer.Context, home: HomeOption = None, as_json: JsonOption 
                 "running": board.running,
                 "pid": board.pid,
                 "started_at": as_iso({"at": board.started_at})["at"],
+                "service": dataclasses.asdict(service),
                 "pause": None if in_force is None else as_iso(in_force),
                 "microphone_live": board.microphone,
                 "rows": [as_iso(dataclasses.asdict(row)) for row in board.rows],
@@ -83,6 +86,7 @@ def status(context: typer.Context, home: HomeOption = None, as_json: JsonOption 
         say(f"Device    {opened.device}")
         say(f"Home      {opened.path}")
         say(f"Kept in   {opened.lake_url}")
+        say(f"Service   {service.words}")
         if board.running:
             for line in _lines(said or {}, now_us):
                 say(line)

@@ -83,7 +83,7 @@ class LaunchAgent:
         said = ask(("launchctl", "print", f"{_domain()}/{LABEL}"))
         if said.code == 127:
             return ServiceState(
-                name=LABEL, installed=True, detail=f"installed; launchd can't be asked: {said.text}"
+                name=LABEL, installed=True, detail=f"installed; launchd can't be asked: {said.line}"
             )
         found = re.search(r"^\tstate = (.+)$", said.text, re.MULTILINE)
         ended = re.search(r"^\tlast exit code = (.+)$", said.text, re.MULTILINE)

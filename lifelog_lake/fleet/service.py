@@ -82,6 +82,13 @@ class ServiceState:
     detail: str = ""
     hint: str = ""
 
+    @property
+    def words(self) -> str:
+        """In a line."""
+        if not self.installed:
+            return "not installed; from each login on: lifelog install"
+        return f"{self.name}: {self.detail}" + (f". {self.hint}" if self.hint else "")
+
 
 class Manager(Protocol):
     """One operating system's way to keep a program running."""
@@ -215,7 +222,7 @@ def run(commands: Sequence[Command]) -> None:
             time.sleep(1.0)
         if said.code and not command.may_fail:
             raise Transient(
-                f"`{' '.join(command.argv)}` failed ({said.code}): {said.text or 'no words'}",
+                f"`{' '.join(command.argv)}` failed: {said.line}",
                 hint="The service's files are written; it begins with the next login.",
             )
 
@@ -226,6 +233,11 @@ class Said:
 
     code: int
     text: str
+
+    @property
+    def line(self) -> str:
+        """The first line, or the code if there are no words."""
+        return self.text.partition("\n")[0][:200] or f"exit code {self.code}"
 
 
 def ask(argv: Sequence[str]) -> Said:

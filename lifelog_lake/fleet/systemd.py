@@ -94,7 +94,7 @@ class UserSystemd:
         said = ask(("systemctl", "--user", "show-environment"))
         if said.code == 0:
             return ""
-        return f"your systemd can't be asked here ({said.text.splitlines()[0][:200]})"
+        return f"your systemd can't be asked here ({said.line})"
 
     def register(self) -> list[Command]:
         """See :class:`~lifelog_lake.fleet.service.Manager`."""
@@ -232,9 +232,8 @@ def unit_state(unit: str, *options: str) -> ServiceState:
     properties = "ActiveState,SubState,Result,NRestarts,NeedDaemonReload"
     said = ask(("systemctl", *options, "show", unit, f"--property={properties}"))
     if said.code:
-        first = said.text.splitlines()[0][:200] if said.text else f"exit code {said.code}"
         return ServiceState(
-            name=unit, installed=True, detail=f"installed; systemd can't be asked here: {first}"
+            name=unit, installed=True, detail=f"installed; systemd can't be asked here: {said.line}"
         )
     values = dict(line.split("=", 1) for line in said.text.splitlines() if "=" in line)
     active, sub = values.get("ActiveState", ""), values.get("SubState", "")

@@ -74,7 +74,7 @@ class TaskScheduler:
     def unreachable(self) -> str:
         """See :class:`~lifelog_lake.fleet.service.Manager`."""
         said = ask(("schtasks", "/Query", "/FO", "LIST"))
-        return f"the Task Scheduler can't be asked ({said.text[:200]})" if said.code else ""
+        return f"the Task Scheduler can't be asked ({said.line})" if said.code else ""
 
     def register(self) -> list[Command]:
         """See :class:`~lifelog_lake.fleet.service.Manager`."""
@@ -114,7 +114,7 @@ class TaskScheduler:
             return ServiceState(
                 name=TASK,
                 installed=True,
-                detail=f"installed; the Task Scheduler can't be asked: {said.text[:200]}",
+                detail=f"installed; the Task Scheduler can't be asked: {said.line}",
             )
         active = said.text == "Running"
         return ServiceState(
