@@ -28,7 +28,7 @@ TIMEOUT_S = 10.0
 #: A first start may convert a large database.
 GIVE_UP_S = 120.0
 #: From SIGTERM to SIGKILL.
-STOP_S = 10.0
+STOP_S = 5.0
 MAX_ANSWER_BYTES = 64 * 1024
 
 
