@@ -8,8 +8,10 @@ first look and sizes its buffer by them.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
@@ -99,10 +101,19 @@ class ScreenCollector:
         assert self._display is not None
         for place, box in self._monitors.items():
             at = self._context.clock.wall_us()
-            shot = self._display.grab(box)
+            with self._answering():
+                shot = self._display.grab(box)
             self._frames[place].look(
                 self._modules.Look(raw=shot.raw, width=shot.width, height=shot.height, at=at)
             )
+
+    @contextlib.contextmanager
+    def _answering(self) -> Iterator[None]:
+        """mss 10 asserts that an X server answers; one that has just died doesn't."""
+        try:
+            yield
+        except AssertionError:
+            raise self._mss.ScreenShotError("The display's connection broke.") from None
 
     def _open(self) -> None:
         """Connect to the display and read its monitors; those that are gone end."""
@@ -110,9 +121,11 @@ class ScreenCollector:
         if missing is not None:
             raise missing
         try:
-            display = self._mss.MSS()
+            with self._answering():
+                display = self._mss.MSS()
             try:
-                monitors = display.monitors
+                with self._answering():
+                    monitors = display.monitors
             except self._mss.ScreenShotError:
                 display.close()
                 raise
@@ -135,6 +148,7 @@ class ScreenCollector:
         for place in self._monitors:
             if place not in self._frames:
                 self._frames[place] = self._modules.Frames(place, self._rules, self._context)
+        self._context.looks_at(_monitors(self._monitors))
 
     def _place(self, index: int, monitor: Monitor, desktop: Monitor) -> Place | None:
         """The part of a monitor that lies in the desktop: what lies outside can't be grabbed."""
@@ -148,7 +162,8 @@ class ScreenCollector:
     def _close(self) -> None:
         display, self._display = self._display, None
         if display is not None:
-            display.close()
+            with contextlib.suppress(self._mss.ScreenShotError):  # its server is gone already
+                display.close()
 
     @staticmethod
     def _unavailable(error: Exception) -> Unavailable:
@@ -158,6 +173,12 @@ class ScreenCollector:
             f"{name} can't be captured ({type(error).__name__}).",
             hint=f"Run inside the graphical session with its DISPLAY and XAUTHORITY, {OFF}",
         )
+
+
+def _monitors(places: Iterable[Place]) -> str:
+    """``2 monitors: 1920x1080+0+0, 1280x720+1920+0``."""
+    each = [f"{place.width}x{place.height}+{place.left}+{place.top}" for place in places]
+    return f"{len(each)} monitor{'' if len(each) == 1 else 's'}: {', '.join(each)}"
 
 
 def _right(monitor: Monitor) -> int:

@@ -58,6 +58,7 @@ class Beat:
     ``observed`` says per stream when its source was last looked at with success, whether or not
     that gave a row. ``errors`` counts since the child started; ``reason`` says why the state is
     what it is and what to do, never captured content. ``every_s`` is how often it looks.
+    ``looks_at`` is what its source is, such as its monitors; empty if it doesn't tell.
     ``share`` is how much of a source's history has been brought in, 0 to 1, None when there is none
     left; ``doing`` says in words where it is. ``unseen`` tells why a stream can't be observed.
     ``written`` counts the bytes that went into the spool since the child started, by stream.
@@ -72,6 +73,7 @@ class Beat:
     doing: str = ""
     unseen: Mapping[str, str] = field(default_factory=dict)
     written: Mapping[str, int] = field(default_factory=dict)
+    looks_at: str = ""
 
     def line(self) -> bytes:
         """The beat as the line that goes over the pipe."""
@@ -85,6 +87,7 @@ class Beat:
                 "observed": dict(self.observed),
                 "share": self.share,
                 "doing": clean_text(self.doing[:MAX_TEXT])[0],
+                "looks_at": clean_text(self.looks_at[:MAX_TEXT])[0],
                 "unseen": {
                     stream: clean_text(why[:MAX_TEXT])[0] for stream, why in self.unseen.items()
                 },
@@ -112,6 +115,7 @@ def read_beat(line: bytes) -> Beat | None:
         observed=_numbers(observed),
         share=min(max(float(share), 0.0), 1.0) if isinstance(share, int | float) else None,
         doing=str(value.get("doing") or ""),
+        looks_at=str(value.get("looks_at") or ""),
         unseen=(
             {str(stream): str(why) for stream, why in unseen.items()}
             if isinstance(unseen, dict)
@@ -237,7 +241,7 @@ class Lifeline:
 
 def _words(beat: Beat) -> tuple[object, ...]:
     """What a person should hear of at once."""
-    return beat.state, beat.reason, beat.share is None, beat.unseen
+    return beat.state, beat.reason, beat.share is None, beat.unseen, beat.looks_at
 
 
 def _take_stdout() -> int:

@@ -36,6 +36,9 @@ class Trial:
     def remark(self, text: str) -> None:
         """Tell nobody."""
 
+    def looks_at(self, what: str) -> None:
+        """Tell nobody."""
+
     def unseen(self, stream: str, why: str) -> None:
         """Tell nobody."""
 

@@ -80,6 +80,7 @@ class Child:
         self.last_reason = ""
         self.killed_because = ""
         self.told: str | None = None
+        self.looks_at = ""
         self.last_beat_us: int | None = None
         self.last_beat_s = 0.0
         self.started_s = 0.0

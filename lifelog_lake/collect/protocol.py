@@ -92,6 +92,10 @@ class Context(Protocol):
     def remark(self, text: str) -> None:
         """Say what a person should know though all is well; "" = nothing. No captured content."""
 
+    def looks_at(self, what: str) -> None:
+        """Say what the source is now, such as its monitors; another one than before becomes a
+        lifecycle row ``changed``. Never captured content."""
+
     def unseen(self, stream: str, why: str) -> None:
         """Say why nothing of a stream can be observed while the others go on, and what to do about
         it; "" = no more. The stream is *stale* after a while, and this is told with it.

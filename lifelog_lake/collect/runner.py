@@ -90,6 +90,7 @@ class Runner:
         self._reason = ""
         self._trouble = ""
         self._remark = ""
+        self._looks_at = ""
         self._errors = 0
         self._observed: dict[str, int] = {}
         self._unseen: dict[str, str] = {}
@@ -113,6 +114,7 @@ class Runner:
             doing=self._doing,
             unseen=dict(self._unseen),
             written=self._spool.written_bytes(),
+            looks_at=self._looks_at,
         )
 
     def next_in_s(self) -> float:
@@ -202,6 +204,10 @@ class Runner:
     def remark(self, text: str) -> None:
         """See :class:`~lifelog_lake.collect.protocol.Context`."""
         self._remark = text
+
+    def looks_at(self, what: str) -> None:
+        """See :class:`~lifelog_lake.collect.protocol.Context`."""
+        self._looks_at = what
 
     def unseen(self, stream: str, why: str) -> None:
         """See :class:`~lifelog_lake.collect.protocol.Context`."""

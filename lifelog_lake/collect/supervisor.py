@@ -195,13 +195,23 @@ class Supervisor:
         if line is None:
             return  # its end is seen by its exit
         before = child.take(life, line, self._now_s(), self._clock.wall_us())
-        if before is None or before.state == child.beat.state:
+        if before is None:
+            return
+        self._tell_source(child)
+        if before.state == child.beat.state:
             return
         if child.beat.state == "running":
             child.reset_freshness(self._now_s())
         if child.spec.name == ACTIVITYWATCH and child.beat.state in ("running", "unavailable"):
             self._aw.soon()
         self._tell_change(child)
+
+    def _tell_source(self, child: Child) -> None:
+        """A row when its source becomes another one: monitors come and go. Over restarts too."""
+        now = child.beat.looks_at
+        if now and child.looks_at and now != child.looks_at:
+            self._tell(child, "changed", reason=f"{child.looks_at} -> {now}")
+        child.looks_at = now or child.looks_at
 
     def _tell_change(self, child: Child) -> None:
         """Rows for entering and leaving a state that a reader must know of, over restarts too."""
@@ -256,6 +266,10 @@ class Supervisor:
                 jump.kind, at=min(jump.at, jump.end), end=max(jump.at, jump.end), reason=reason,
                 extra={"step_us": jump.step_us},
             )  # fmt: skip
+        if any(jump.kind == "suspended" for jump in jumps):
+            now_s = self._now_s()
+            for child in self._children:  # what kept it from running may be over
+                child.next_start_s = min(child.next_start_s, now_s)
         return bool(jumps)
 
     def _forgive(self, now_s: float) -> None:
