@@ -100,13 +100,17 @@ def _run(home: Home, *, serve: bool, port: int | None = None, browser: bool = Fa
 
 
 def _lake(home: Home) -> str:
-    """Make the lake at the first start. One that is away must not stop capture: say so."""
-    from lifelog_lake.lake import init_lake
+    """Make the lake at the first start, bring an older one up. One that is away must not stop
+    capture: say so."""
+    from lifelog_lake.clock import SystemClock
+    from lifelog_lake.lake import init_lake, parse_url
     from lifelog_lake.lake.identity import known_lake
+    from lifelog_lake.lake.upgrade import upgrade
 
     first = known_lake(home) is None
     try:
         init_lake(home)
+        upgrade(parse_url(home.lake_url, home), home.device, SystemClock())
     except LakeUnreachable as error:
         if first:
             raise  # nothing of this home could ever be shipped

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
@@ -22,6 +22,7 @@ from lifelog_lake.lake.target import parse_url
 
 FORMAT = 1
 NAME = "lake.json"
+_KEYS = frozenset({"format", "minimum", "lake_id", "generation", "created_at", "demo"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,12 @@ class LakeIdentity:
     created_at: str
     #: What ``lifelog demo`` filled it with; None for a lake of real days.
     demo: Mapping[str, object] | None = None
+    #: What it is written in, and the oldest format whose programs may still use it: a change that
+    #: they needn't know leaves that one alone, so that not all devices must be upgraded at once.
+    format: int = FORMAT
+    minimum: int = FORMAT
+    #: What a newer version wrote there besides; kept when the file is replaced.
+    rest: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def mark(self) -> str:
@@ -50,12 +57,15 @@ def read_identity(target: Store) -> LakeIdentity | None:
     path = target.place(NAME)
     try:
         content = orjson.loads(target.read(NAME))
-        format_version = int(content["format"])
+        format_ = int(content["format"])
         identity = LakeIdentity(
             lake_id=str(content["lake_id"]),
             generation=int(content["generation"]),
             created_at=str(content["created_at"]),
             demo=None if content.get("demo") is None else dict(content["demo"]),
+            format=format_,
+            minimum=int(content.get("minimum", format_)),
+            rest={key: value for key, value in content.items() if key not in _KEYS},
         )
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -63,7 +73,7 @@ def read_identity(target: Store) -> LakeIdentity | None:
         raise LakeUnreachable(
             f"{path} can't be read: {error.strerror}.", hint="Check the mount and its permissions."
         ) from None
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise LakeRefused(
             f"{path} can't be read: {error!r}.",
             hint="Restore it from a backup."
@@ -71,9 +81,9 @@ def read_identity(target: Store) -> LakeIdentity | None:
             else "Is [lake] endpoint an S3 server, and not a web page? If so, restore it from a "
             "backup.",
         ) from None
-    if format_version > FORMAT:
+    if identity.minimum > FORMAT:
         raise LakeRefused(
-            f"The lake {target.url} has format {format_version}; this version knows {FORMAT}.",
+            f"The lake {target.url} has format {identity.format}; this version knows {FORMAT}.",
             hint="Install a newer lifelog_lake.",
         )
     return identity
@@ -98,18 +108,21 @@ def create(target: Store, clock: Clock) -> LakeIdentity:
     return read_identity(target) or identity
 
 
-def write_identity(target: Store, identity: LakeIdentity) -> None:
+def write_identity(target: Store, identity: LakeIdentity, *, at: str = "lake") -> None:
     """Replace ``lake.json``; durable on return."""
-    target.write(NAME, _content(identity), at="lake")
+    target.write(NAME, _content(identity), at=at)
 
 
 def _content(identity: LakeIdentity) -> bytes:
     content: dict[str, object] = {
-        "format": FORMAT,
+        "format": identity.format,
         "lake_id": identity.lake_id,
         "generation": identity.generation,
         "created_at": identity.created_at,
     }
+    if identity.minimum != identity.format:
+        content["minimum"] = identity.minimum
+    content |= identity.rest
     if identity.demo is not None:
         content["demo"] = identity.demo
     return orjson.dumps(content, option=orjson.OPT_INDENT_2)

@@ -16,6 +16,7 @@ Tree
 
     spool/
       format.json                                  {"format": 1}
+      upgrade.lock                                 held while an older format is brought up
       <stream>/
         lock                                       flock; held for each append, read, ack, seal
         state.json                                 epoch, acked seq, drops, a crc; replaced whole

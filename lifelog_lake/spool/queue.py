@@ -18,6 +18,7 @@ from lifelog_lake.config import SpoolSettings
 from lifelog_lake.errors import SpoolError, SpoolFull
 from lifelog_lake.events import STREAMS, Event, new_id
 from lifelog_lake.home import Home
+from lifelog_lake.locks import FileLock
 from lifelog_lake.spool import blobs
 from lifelog_lake.spool.files import StreamFiles, translated
 from lifelog_lake.spool.inlet import Inlet
@@ -301,16 +302,32 @@ def check_format(root: Path) -> None:
         raise SpoolError(
             f"{path} can't be read: {error!r}.", hint=f'It should be {{"format": {FORMAT}}}.'
         ) from None
-    if found < FORMAT and found not in UPGRADES:
-        raise SpoolError(
-            f"{path} names the format {found}, which there never was.",
-            hint=f'It should be {{"format": {FORMAT}}}.',
-        )
-    for version in range(found, FORMAT):  # each step is idempotent; the mark moves after it
-        UPGRADES[version](root)
-        fsio.write_atomic(path, orjson.dumps({"format": version + 1}), at="upgrade")
+    if found < FORMAT:
+        _upgrade(root, path)
     if found > FORMAT:
         raise SpoolError(
             f"The spool in {root} has format {found}; this version knows {FORMAT}.",
             hint="Install a newer lifelog_lake.",
         )
+
+
+def _upgrade(root: Path, path: Path) -> None:
+    """Step by step; another process of the new version may begin with it at the same moment."""
+    lock = FileLock(root / "upgrade.lock")
+    try:
+        with lock:
+            for version in range(int(orjson.loads(path.read_bytes())["format"]), FORMAT):
+                if version not in UPGRADES:
+                    raise _never_was(path, version)
+                UPGRADES[version](root)  # each is idempotent; the mark moves after it
+                content = orjson.dumps({"format": version + 1})
+                fsio.write_atomic(path, content, at="upgrade")
+    finally:
+        lock.close()
+
+
+def _never_was(path: Path, version: int) -> SpoolError:
+    return SpoolError(
+        f"{path} names the format {version}, which there never was.",
+        hint=f'It should be {{"format": {FORMAT}}}.',
+    )
