@@ -71,6 +71,11 @@ class LakeSettings(Section):
         description="A PEM file with the authority of the server's certificate; "
         "empty = AWS_CA_BUNDLE, or the system's.",
     )
+    plain_http: bool = Field(
+        False,
+        description="Take http:// for another machine, too; only where nobody else listens, such "
+        "as between two containers.",
+    )
 
 
 class DeviceSettings(Section):
@@ -133,7 +138,14 @@ class ServerSettings(Section):
         8899, ge=0, le=65535, description="Port; the next free one is taken if it is in use."
     )
     password_hash: str = Field(
-        "", description="From `jupyter server password`; empty = the token in HOME/token."
+        "",
+        description="From `jupyter server password`; empty = ADMIN_PASSWORD, or else the token in "
+        "HOME/token.",
+    )
+    url: str = Field(
+        "",
+        description="What people open, https://lifelog.example.org, with a reverse proxy before it: "
+        "other names are refused then, and the proxy's X-Forwarded headers believed.",
     )
 
     @field_validator("password_hash")
@@ -143,6 +155,14 @@ class ServerSettings(Section):
         if value and not re.fullmatch(r"(argon2|sha\d+):.+", value):
             raise ValueError("it must be a hash, as `jupyter server password` makes it")
         return value
+
+    @field_validator("url")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        # Below a path, Prefect's page and cookies of neighbours would need more than a prefix.
+        if value and not re.fullmatch(r"https?://[\w.-]+(:\d+)?/?", value):
+            raise ValueError("it must be a name of its own, such as https://lifelog.example.org")
+        return value.rstrip("/").lower()
 
 
 class LogSettings(Section):

@@ -35,5 +35,6 @@ compile hub pyproject.toml --extra hub --constraints requirements/dev.txt
 compile device pyproject.toml --extra device --constraints requirements/dev.txt
 compile base pyproject.toml --constraints requirements/dev.txt
 compile bootstrap requirements/bootstrap.in "$@"
+compile build requirements/build.in --constraints requirements/dev.txt
 # The ActivityWatch server that the tests run, in an environment of its own.
 compile aw-server requirements/aw-server.in "$@"

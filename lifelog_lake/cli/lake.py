@@ -25,6 +25,9 @@ def init(
         str | None,
         typer.Option("--lake", metavar="URL", help="A directory or s3://bucket/prefix."),
     ] = None,
+    make_bucket: Annotated[
+        bool, typer.Option("--make-bucket", help="Make the bucket first if it isn't there.")
+    ] = False,
     home: HomeOption = None,
 ) -> None:
     """Make this device's home and its lake, or join a lake that is there. Safe to repeat.
@@ -36,6 +39,7 @@ def init(
       lifelog init
       lifelog init --lake /mnt/nas/lake
       lifelog init --lake s3://bucket/prefix
+      lifelog init --lake s3://bucket/prefix --make-bucket
     """
     from lifelog_lake import config
     from lifelog_lake.collect import registry
@@ -54,6 +58,12 @@ def init(
         )
     if url is not None and parse_url(opened.lake_url, opened).url != url:
         refuse_second(opened)  # its shipper would go on with the lake of before
+    if make_bucket:
+        with extra("A lake on S3", "device"):
+            from lifelog_lake.lake.s3.bucket import make_bucket as make
+        address = url or opened.lake_url
+        if make(address, opened):
+            say(f"Made the bucket of {address}")
     before = known_lake(opened) if url is None else None
     identity = init_lake(opened, url)
     if url is not None:

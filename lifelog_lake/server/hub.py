@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import orjson
 from jupyter_server.auth.decorator import allow_unauthenticated
@@ -69,7 +70,13 @@ class HubServer(ServerApp):
 
     def _say_where(self) -> None:
         url = f"http://{_host(self.ip)}:{self.port}{self.base_url}"
-        content = orjson.dumps({"url": url, "pid": os.getpid()})
+        settings = self.home.settings.server
+        content = orjson.dumps({
+            "url": url,
+            "open": f"{settings.url}/" if settings.url else url,
+            "password": bool(settings.password_hash),
+            "pid": os.getpid(),
+        })  # fmt: skip
         fsio.write_atomic(self.home.run / SERVER_JSON, content, at="server")
 
     def remove_server_info_file(self) -> None:
@@ -97,6 +104,13 @@ def config_of(home: Home, port: int) -> Config:
     app.ip = settings.ip
     app.port = port
     app.port_retries = 0
+    if settings.url:
+        # Only by this name, so that no page elsewhere reaches us by a name of its own (DNS
+        # rebinding); by loopback's too, for health checks. Whether a cookie is for https alone,
+        # the proxy's X-Forwarded-Proto says.
+        app.allow_remote_access = False
+        app.local_hostnames = ["localhost", urlsplit(settings.url).hostname]
+        app.trust_xheaders = True
     app.open_browser = False
     app.answer_yes = True
     app.root_dir = str(home.path / "notebooks")

@@ -16,10 +16,11 @@ from urllib.parse import urlencode
 import orjson
 
 from lifelog_lake import fsio, places
+from lifelog_lake.config import environment_name
 from lifelog_lake.errors import Transient, UsageError
 from lifelog_lake.home import Home
 from lifelog_lake.server import workspace
-from lifelog_lake.server.secret import read_token
+from lifelog_lake.server.secret import VARIABLE, password_hash, read_token
 
 PAGE = "lifelog/timeline"
 PORTS_TRIED = 50
@@ -60,6 +61,10 @@ def prepare(home: Home, *, port: int | None = None) -> Launch:
         "JUPYTER_PREFER_ENV_PATH": "1",
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
+    given = env.pop(VARIABLE, "")  # a kernel, and what runs in it, has no use for it
+    if given and not home.settings.server.password_hash:
+        name = environment_name(("server", "password_hash"))
+        env[name] = password_hash(home.path, given)
     for name in ("JUPYTER_TOKEN", "JUPYTER_SERVER_ALLOW_UNAUTHENTICATED_ACCESS"):
         env.pop(name, None)
     argv = (sys.executable, "-m", "lifelog_lake.server", "--port", str(free))
@@ -71,16 +76,14 @@ def address(home: Path) -> str:
 
     Raises :class:`Transient` while it doesn't.
     """
-    from lifelog_lake.config import load
-
     try:
         server = orjson.loads((home / "run" / "server.json").read_bytes())
     except FileNotFoundError:
         raise Transient(
             "The server isn't running.", hint="Start it with: lifelog up", home=str(home)
         ) from None
-    page = f"{server['url']}{PAGE}"
-    if load(home).server.password_hash:
+    page = f"{server['open']}{PAGE}"
+    if server["password"]:
         return page
     return f"{page}?{urlencode({'token': read_token(home)})}"
 

@@ -1,4 +1,8 @@
-"""The token that opens the hub: ``HOME/token``, 0600, made once."""
+"""What opens the hub: ``HOME/token``, 0600, made once; or the password of ``ADMIN_PASSWORD``.
+
+Of the password only its hash is kept, in ``HOME/password``, 0600: the same hash at each start keeps
+those logged in who are.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,15 @@ import secrets
 from pathlib import Path
 
 from lifelog_lake import fsio
-from lifelog_lake.errors import Terminal
+from lifelog_lake.errors import Terminal, UsageError
 from lifelog_lake.locks import FileLock
 
 NAME = "token"
 TOKEN_BYTES = 32
 _LEAST_CHARS = 32
+VARIABLE = "ADMIN_PASSWORD"
+HASH = "password"
+_LEAST_PASSWORD = 8
 
 
 def read_token(home: Path) -> str:
@@ -39,3 +46,24 @@ def read_token(home: Path) -> str:
             f"The token in {path} is too short.", hint="Remove the file; a new one is made."
         )
     return token
+
+
+def password_hash(home: Path, password: str) -> str:
+    """The hash of a password as Jupyter checks it; the one of before if it still fits. Durable.
+
+    Raises :class:`UsageError` for a password that is soon guessed: the login is a shell.
+    """
+    from jupyter_server.auth.security import passwd, passwd_check
+
+    if len(password) < _LEAST_PASSWORD:
+        raise UsageError(
+            f"{VARIABLE} has less than {_LEAST_PASSWORD} characters.",
+            hint="Choose a longer one: who knows it has a shell here.",
+        )
+    path = home / HASH
+    kept = path.read_text("ascii") if path.exists() else ""
+    if kept and passwd_check(kept, password):
+        return kept
+    made: str = passwd(password)
+    fsio.write_atomic(path, made.encode(), at="server")
+    return made

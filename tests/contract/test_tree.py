@@ -82,7 +82,7 @@ def test_pins_are_what_pyproject_asks_for(extra: str) -> None:
 
 def test_all_requirement_files_pin_the_same() -> None:
     everything = pins("dev")
-    for extra in ("base", "device", "hub"):
+    for extra in ("base", "build", "device", "hub"):
         for name, versions in pins(extra).items():
             assert set(versions) <= set(everything[name]), (extra, name)
 

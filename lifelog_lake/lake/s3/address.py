@@ -71,7 +71,8 @@ def parse(url: str, settings: LakeSettings) -> Address:
         endpoint=_endpoint(
             settings.endpoint
             or os.environ.get("AWS_ENDPOINT_URL_S3")
-            or os.environ.get("AWS_ENDPOINT_URL", "")
+            or os.environ.get("AWS_ENDPOINT_URL", ""),
+            plain_http=settings.plain_http,
         ),
         region=settings.region
         or os.environ.get("AWS_REGION")
@@ -81,7 +82,7 @@ def parse(url: str, settings: LakeSettings) -> Address:
     )
 
 
-def _endpoint(text: str) -> str | None:
+def _endpoint(text: str, *, plain_http: bool) -> str | None:
     if not text:
         return None
     hint = "Write it as https://host:port in [lake] endpoint."
@@ -97,11 +98,11 @@ def _endpoint(text: str) -> str | None:
         )
     if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
         raise UsageError(f"'{text}' is no endpoint.", hint=hint)
-    if parts.scheme == "http" and host not in _LOOPBACK:
+    if parts.scheme == "http" and host not in _LOOPBACK and not plain_http:
         raise UsageError(
             f"The endpoint {text} is plain http: everybody on the way could read the lake.",
             hint="Use https (with [lake] ca_bundle for a certificate of your own); http is for "
-            "this machine only.",
+            "this machine only, or with [lake] plain_http where nobody else listens.",
         )
     return text.rstrip("/")
 

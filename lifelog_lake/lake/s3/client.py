@@ -59,7 +59,7 @@ PIECE_BYTES = 64 * 1024
 #: Calls of something that may be missing. To the others a 404 only says that this is no place.
 _LOOKS = frozenset({
     "abort_multipart_upload", "complete_multipart_upload", "delete_object", "get_object",
-    "head_object", "list_parts", "upload_part",
+    "head_bucket", "head_object", "list_parts", "upload_part",
 })  # fmt: skip
 #: What an answer holds if an S3 server gave it, and not a web page with status 200.
 _HOLDS = {
@@ -200,7 +200,7 @@ class Client:
         if code == "NoSuchBucket":
             return LakeUnreachable(
                 f"There is no bucket '{self.address.bucket}' at {self.address.server}.",
-                hint="Check [lake] url and endpoint; the bucket is made on the server.",
+                hint="Check [lake] url and endpoint. A new bucket: lifelog init --make-bucket",
             )
         if (code in _MISSING or status == 404) and method in _LOOKS:
             return FileNotFoundError(code)
