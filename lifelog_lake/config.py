@@ -144,7 +144,7 @@ class ServerSettings(Section):
     )
     url: str = Field(
         "",
-        description="What people open, https://lifelog.example.org, with a reverse proxy before it: "
+        description="Behind a reverse proxy: what people open, such as https://lifelog.example.org; "
         "other names are refused then, and the proxy's X-Forwarded headers believed.",
     )
 

@@ -102,6 +102,7 @@ two underscores. Some shorter names are honoured too; the long names win over th
 | variable | meaning |
 |---|---|
 | `LIFELOG_HOME` | The home directory. Default: the platform's directory for user data. |
+| `ADMIN_PASSWORD` | The login's password, in the token's place; kept as a hash only. |
 | `LOG_LEVEL` | As `LIFELOG_LOG__LEVEL`. |
 | `LOG_FILE` | As `LIFELOG_LOG__FILE`; set but empty = the console. |
 | `AW_WINDOW_BUCKET_ID` | As `LIFELOG_COLLECTORS__ACTIVITYWATCH__WINDOW_BUCKET`. |

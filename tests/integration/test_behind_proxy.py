@@ -128,9 +128,11 @@ def make_certificate(at: Path) -> Path:
     """A certificate of the name that signs itself, by openssl."""
     openssl = require_program("openssl", package="openssl")
     subprocess.run(
-        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-        + ["-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME}"]
-        + ["-keyout", str(at / "key.pem"), "-out", str(at / "certificate.pem")],
+        [
+            *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
+            *("-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME}"),
+            *("-keyout", str(at / "key.pem"), "-out", str(at / "certificate.pem")),
+        ],
         check=True,
         capture_output=True,
     )

@@ -18,7 +18,7 @@ from lifelog_lake.errors import LakeDenied, LifelogError, UsageError
 from lifelog_lake.lake import parse_url
 from lifelog_lake.lake.s3 import credentials
 from lifelog_lake.ship import Shipper
-from tests.fixtures.command import Run, a_command, a_home
+from tests.fixtures.command import Run, a_command, a_home, said
 from tests.fixtures.oracle import assert_whole, produce, ship_until_well, some
 from tests.fixtures.proxy import Fault, Proxy
 from tests.fixtures.s3 import DEVICE, HUB, S3Server
@@ -108,6 +108,29 @@ def test_endpoints_that_are_refused(
         make_home(tmp_path / "home", lake=URL)
     assert caught.value.hint
     assert "s3cret" not in str(caught.value)
+
+
+def test_plain_http_to_another_machine_is_a_decision(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://rustfs:9000")
+    monkeypatch.setenv("LIFELOG_LAKE__PLAIN_HTTP", "true")
+    assert parse_url(URL).describe() == "http://rustfs:9000"
+
+
+def test_a_bucket_is_made_once(lifelog: Run, s3_url: str) -> None:
+    url = f"s3://made-{s3_url.rpartition('/')[2]}/lake"
+    without = lifelog("init", LIFELOG_LAKE__URL=url)
+    assert without.returncode == 3
+    assert "--make-bucket" in said(without)
+    for made in (True, False):
+        done = lifelog("init", "--make-bucket", LIFELOG_LAKE__URL=url)
+        assert done.returncode == 0, done.stderr
+        assert (f"Made the bucket of {url}" in done.stdout) is made
+
+
+def test_a_directory_has_no_bucket_to_make(lifelog: Run) -> None:
+    done = lifelog("init", "--make-bucket")
+    assert done.returncode == 2
+    assert "--lake s3://" in said(done)
 
 
 @pytest.mark.parametrize("endpoint", ["http://localhost:9", "http://[::1]:9", "https://a.b:9000"])
