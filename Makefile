@@ -33,10 +33,10 @@ ifneq ($(shell [ "$$(cat $(VENV)/.made-in 2>/dev/null)" = "$$(pwd -P)" ] \
 STALE := stale
 endif
 
-.PHONY: help setup run test lint bench soak lock clean stale
+.PHONY: help setup run test lint bench soak lock deb prove-deb prove-image clean stale
 
 help: ## Show this list
-	@awk -F ':[^#]*## ' '/^[a-z]+:[^#]*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':[^#]*## ' '/^[a-z-]+:[^#]*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: $(VENV)/.project ## Make .venv with all extras and the command lifelog
 
@@ -62,6 +62,16 @@ soak: setup $(AW)/.made ## The long runs
 
 lock: $(VENV)/.uv ## Pin requirements/*.txt anew from pyproject.toml (ARGS=--upgrade)
 	tools/lock.sh $(ARGS)
+
+deb: setup ## Debian packages of device and hub in dist/, checked by lintian (some minutes)
+	tools/build-deb.sh device
+	tools/build-deb.sh hub
+
+prove-deb: ## Install the packages of dist/ in a clean Debian root (as root, needs debootstrap)
+	for deb in dist/*.deb; do tools/prove-deb.sh "$$deb"; done
+
+prove-image: ## Build the hub's image and run it as compose.yaml does (needs podman)
+	tools/prove-image.sh
 
 clean: ## Remove all that make made, .venv too; recorded data is elsewhere and stays
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -144,7 +144,7 @@ class ServerSettings(Section):
     )
     url: str = Field(
         "",
-        description="Behind a reverse proxy: what people open, such as https://lifelog.example.org; "
+        description="Behind a reverse proxy: what people open, https://lifelog.example.org, say; "
         "other names are refused then, and the proxy's X-Forwarded headers believed.",
     )
 
