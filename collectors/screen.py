@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from collectors import macos
 from lifelog_lake.clock import US_PER_S
 from lifelog_lake.collect.protocol import CollectorSettings, Context
 from lifelog_lake.errors import MissingExtra, Unavailable
@@ -190,6 +191,12 @@ def _bottom(monitor: Monitor) -> int:
 
 
 def _no_display() -> Unavailable | None:
+    if sys.platform == "darwin" and not macos.may_record_screen():
+        return Unavailable(
+            f"macOS doesn't let {sys.executable} record the screen.",
+            hint="Allow it in System Settings > Privacy & Security > Screen Recording, then start "
+            f"lifelog again (the service: launchctl kickstart -k gui/$(id -u)/lifelog-lake), {OFF}",
+        )
     if not sys.platform.startswith("linux") or os.environ.get("DISPLAY"):
         return None
     if os.environ.get("WAYLAND_DISPLAY") or os.environ.get("XDG_SESSION_TYPE") == "wayland":

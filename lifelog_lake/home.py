@@ -1,7 +1,7 @@
 """One device's home directory: where its state lies, and who the device is.
 
 ``config.toml`` settings · ``device.json`` identity · ``lake.json`` the lake this home knows ·
-``pauses.json`` when the person paused · ``spool/`` · ``index/`` · ``logs/`` · ``run/`` locks and
+``service.json`` what was installed · ``pauses.json`` when the person paused · ``spool/`` · ``index/`` · ``logs/`` · ``run/`` locks and
 what the processes tell each other.
 """
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
+from typing import TextIO
 
 import orjson
 from rich.console import Console
@@ -18,13 +19,18 @@ from lifelog_lake.errors import LifelogError
 @cache
 def out() -> Console:
     """stdout. Lines aren't folded when they go to a file or another program."""
-    return Console(soft_wrap=not sys.stdout.isatty(), highlight=False, emoji=False)
+    return Console(soft_wrap=not is_terminal(sys.stdout), highlight=False, emoji=False)
 
 
 @cache
 def err() -> Console:
     """stderr."""
-    return Console(stderr=True, soft_wrap=not sys.stderr.isatty(), highlight=False, emoji=False)
+    return Console(stderr=True, soft_wrap=not is_terminal(sys.stderr), highlight=False, emoji=False)
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a person reads it. Windows' ``pythonw`` has no streams at all."""
+    return stream is not None and stream.isatty()
 
 
 def say(text: str, *, style: str | None = None) -> None:

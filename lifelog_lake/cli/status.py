@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
 from lifelog_lake.cli.options import HomeOption, JsonOption, here
-from lifelog_lake.cli.output import ago, as_iso, out, say, say_json
+from lifelog_lake.cli.output import ago, as_iso, is_terminal, out, say, say_json
+from lifelog_lake.errors import LifelogError
+
+if TYPE_CHECKING:
+    from lifelog_lake.home import Home
 
 
 def add_to(app: typer.Typer) -> None:
@@ -87,6 +92,8 @@ def status(context: typer.Context, home: HomeOption = None, as_json: JsonOption 
         say(f"Home      {opened.path}")
         say(f"Kept in   {opened.lake_url}")
         say(f"Service   {service.words}")
+        if any((row.name, row.state) == ("server", "running") for row in board.rows):
+            say(f"Open      {_pages(opened)}")
         if board.running:
             for line in _lines(said or {}, now_us):
                 say(line)
@@ -126,3 +133,14 @@ def _lines(said: Mapping[str, object], now_us: int) -> Iterator[str]:
     endpoint = said.get("endpoint")
     if isinstance(endpoint, dict) and endpoint["url"]:
         yield f"Health    {endpoint['url']}/healthz"
+
+
+def _pages(home: Home) -> str:
+    """The pages' address; with the token for a person only, as a program's input ends in logs."""
+    from lifelog_lake.server.launch import address
+
+    try:
+        whole = address(home.path)
+    except LifelogError as error:  # not listening yet, or a token that others may read
+        return str(error)
+    return whole if is_terminal(sys.stdout) else whole.partition("?")[0]

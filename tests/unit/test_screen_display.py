@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from collectors import macos
 from collectors.screen import ScreenCollector, ScreenSettings, _no_display
 from lifelog_lake.errors import MissingExtra, Unavailable
 from tests.needs import require_linux
@@ -44,8 +45,46 @@ def test_a_display_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_other_platforms_need_no_display(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(sys, "platform", "win32")
     assert _no_display() is None
+
+
+class Graphics:
+    """Stands for macOS's CoreGraphics; what it was asked."""
+
+    def __init__(self, may: bool, grants: bool = False) -> None:
+        self.asked: list[str] = []
+        self.CGPreflightScreenCaptureAccess = lambda: self._say("preflight", may)
+        self.CGRequestScreenCaptureAccess = lambda: self._say("request", grants)
+
+    def _say(self, what: str, answer: bool) -> bool:
+        self.asked.append(what)
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("may", "grants", "asked"),
+    [
+        (True, False, ["preflight"]),
+        (False, True, ["preflight", "request"]),
+        (False, False, ["preflight", "request"]),
+    ],
+)
+def test_macos_is_asked_whether_the_screen_may_be_recorded(
+    monkeypatch: pytest.MonkeyPatch, may: bool, grants: bool, asked: list[str]
+) -> None:
+    graphics = Graphics(may, grants)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(macos.ctypes, "CDLL", {macos.CORE_GRAPHICS: graphics}.__getitem__)
+    macos.may_record_screen.cache_clear()
+    refused = _no_display()
+    macos.may_record_screen.cache_clear()
+    assert graphics.asked == asked
+    if may or grants:
+        assert refused is None
+    else:
+        assert "Screen Recording" in str(refused)
+        assert sys.executable in str(refused)
 
 
 def test_a_missing_extra_names_the_install_line(monkeypatch: pytest.MonkeyPatch) -> None:
