@@ -6,6 +6,7 @@ has filled, then the wheel with its extra; the pins have to be all that the extr
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -17,6 +18,11 @@ from pathlib import Path
 
 import pytest
 from uv import find_uv_bin
+
+from tests.fixtures.device import wait_for
+from tests.fixtures.xvfb import Display, an_xvfb
+
+__all__ = ["an_xvfb"]
 
 ROOT = Path(__file__).resolve().parents[2]
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
@@ -47,8 +53,9 @@ class Installation:
     def bin(self) -> Path:
         return self.venv / ("Scripts" if sys.platform == "win32" else "bin")
 
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run a command of the environment in an empty directory, as a stranger would."""
+    @property
+    def env(self) -> dict[str, str]:
+        """A stranger's: nothing of the checkout or of who runs the tests."""
         keep = {"SYSTEMROOT", "TEMP", "TMPDIR", "LANG"}
         env = {name: value for name, value in os.environ.items() if name in keep}
         env |= {
@@ -58,11 +65,16 @@ class Installation:
             "COLUMNS": "200",
             "NO_COLOR": "1",
             "PYTHONUTF8": "1",
+            "LIFELOG_COLLECTORS__ACTIVITYWATCH__ENABLED": "false",
         }
+        return env
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of the environment in an empty directory."""
         return subprocess.run(
             [str(self.bin / words[0]), *words[1:]],
             cwd=self.home,
-            env=env,
+            env=self.env,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -75,9 +87,9 @@ class Installation:
         return {line.partition("==")[0].partition(" ")[0] for line in frozen.splitlines()}
 
 
-def uv(*words: str) -> str:
+def uv(*words: str, **more: str) -> str:
     """Run uv, away from the checkout's own environment."""
-    env = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
+    env = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"} | more
     done = subprocess.run(
         [find_uv_bin(), *words], cwd=ROOT.anchor, env=env, capture_output=True, text=True
     )
@@ -129,6 +141,23 @@ def hub(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
 @pytest.fixture(scope="module")
 def dev(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
     return install(wheel, tmp_path_factory.mktemp("dev"), "dev")
+
+
+@pytest.fixture(scope="module")
+def tool(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """As docs/install.md has it, with the pins."""
+    where = tmp_path_factory.mktemp("tool")
+    made = Installation(venv=where / "tools" / "lifelog-lake", home=where / "somewhere else")
+    made.home.mkdir()
+    uv(
+        *("tool", "install", "--quiet", "--link-mode", "hardlink", "--python", sys.executable),
+        *("--constraints", str(ROOT / "requirements" / "device.txt")),
+        f"lifelog-lake[device] @ {wheel.as_uri()}",
+        UV_TOOL_DIR=str(where / "tools"),
+        UV_TOOL_BIN_DIR=str(where / "bin"),
+    )
+    assert (where / "bin" / ("lifelog.exe" if os.name == "nt" else "lifelog")).exists()
+    return made
 
 
 @pytest.fixture
@@ -213,6 +242,45 @@ def test_collectors_are_found_by_their_entry_points(installed: Installation) -> 
     done = installed.run("python", "-c", code)
     assert done.returncode == 0, done.stderr
     assert "screen" in done.stdout.split()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="an X server and systemd's files")
+def test_a_tool_installs_its_service_records_and_verifies(
+    tool: Installation, xvfb: Display
+) -> None:
+    """All that a person does, outside the checkout: no file of it is needed."""
+    install = tool.run("lifelog", "install", "--no-start")
+    assert install.returncode == 0, install.stderr
+    unit = tool.home / ".config" / "systemd" / "user" / "lifelog.service"
+    assert f"{tool.bin}/python" in unit.read_text().replace("\\", "")
+    log = tool.home / "collect.txt"
+    with log.open("wb") as said:
+        recording = subprocess.Popen(
+            [str(tool.bin / "lifelog"), "collect"],
+            cwd=tool.home,
+            env=tool.env | {"DISPLAY": xvfb.name, "LIFELOG_SHIP__EVERY_S": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+        )
+    try:
+        frames = tool.home / "lifelog" / "lake" / "tables" / "screen" / "_delta_log"
+        wait_for(lambda: any(frames.glob("*.json")), "A frame in the lake")
+        recording.terminate()
+        assert recording.wait(30) == 0, log.read_text()
+    finally:
+        recording.kill()
+        recording.wait()
+    verified = tool.run("lifelog", "verify", "--read-data", "--json")
+    assert verified.returncode == 0, verified.stdout
+    report = json.loads(verified.stdout)
+    assert not report["findings"]
+    assert report["rows"]
+    assert report["blobs"]
+    removed = tool.run("lifelog", "uninstall")
+    assert removed.returncode == 0, removed.stderr
+    assert not unit.exists()
+    assert frames.exists()
 
 
 @pytest.mark.parametrize("installed", ["hub", "dev"], indirect=True)
