@@ -7,6 +7,7 @@ set -euo pipefail
 deb=$(realpath "${1:?a package}")
 release=$(. /etc/os-release && echo "$VERSION_CODENAME")
 root=$(mktemp -d)
+chmod 755 "$root"
 mounted=()
 clean() {
     for place in "${mounted[@]}"; do umount "$place"; done
@@ -36,7 +37,7 @@ within dpkg --verify "$(dpkg-deb -f "$deb" Package)"
 within useradd --create-home ada
 
 say "Its units"
-within find /usr/lib/systemd /usr/lib/sysusers.d -name 'lifelog*'
+within find /usr/lib -path "*/systemd/*lifelog*" -o -path "*/sysusers.d/lifelog*"
 say "Used"
 person lifelog --version
 person lifelog init
