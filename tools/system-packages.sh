@@ -50,13 +50,29 @@ if ! command -v dpkg-query >/dev/null 2>&1 || ! command -v apt-get >/dev/null 2>
     exit 0
 fi
 
+# A reverse proxy to test the hub behind: the program alone, in .venv. Its package would start a
+# service on port 80.
+fetch_caddy() {
+    [ "$1" = test ] && [ "${LIFELOG_SYSTEM_PACKAGES:-yes}" != no ] && [ -d .venv ] || return 0
+    if command -v caddy >/dev/null 2>&1 || [ -x .venv/caddy/usr/bin/caddy ]; then return 0; fi
+    (
+        cd .venv
+        apt-get -qq download caddy >/dev/null 2>&1
+        dpkg-deb -x caddy_*.deb caddy
+        rm -f caddy_*.deb
+    ) || echo "caddy could not be fetched: one test of the reverse proxy is left out." >&2
+}
+
 missing=
 for package in $wanted; do
     # shellcheck disable=SC2016
     state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) || state=absent
     [ "$state" = installed ] || missing="$missing $package"
 done
-[ -n "$missing" ] || exit 0
+if [ -z "$missing" ]; then
+    fetch_caddy "$1"
+    exit 0
+fi
 
 if [ "$(id -u)" = 0 ]; then
     as_root="env"
@@ -86,3 +102,4 @@ apt update || echo "apt-get update failed; going on with the lists at hand." >&2
 # shellcheck disable=SC2086
 apt install -y --no-install-recommends $missing ||
     say_line "apt-get could not install:$missing."
+fetch_caddy "$1"

