@@ -106,8 +106,10 @@ sed "s/^PACKAGE/$package/" deploy/packages/debian/lintian-overrides \
 
 depends="python3 (>= 3.$minor), python3 (<< 3.$((minor + 1))), libc6 (>= 2.28), libportaudio2"
 recommends="libasound2-plugins"
+provides=
 if [ "$role" = hub ]; then
     recommends="$recommends, caddy | httpd"
+    provides="Provides: lifelog-lake (= $version-1)"
     depends="$depends, systemd | systemd-standalone-sysusers"
     install -m 755 deploy/packages/debian/hub.postinst "$tree/DEBIAN/postinst"
 fi
@@ -123,8 +125,8 @@ Depends: $depends
 Recommends: $recommends
 Conflicts: $other
 Replaces: $other
-$([ "$role" = hub ] && echo "Provides: lifelog-lake (= $version-1)
-")Description: $(sed -n "s/^$role: //p" deploy/packages/debian/descriptions)
+$provides
+Description: $(sed -n "s/^$role: //p" deploy/packages/debian/descriptions)
 $(sed -n "/^$role:/,/^$/p" deploy/packages/debian/descriptions | sed '1d;/^$/d;s/^/ /')
 CONTROL
 sed -i '/^$/d' "$tree/DEBIAN/control"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from lifelog_lake.errors import LifelogError, UsageError
 from lifelog_lake.home import Home
 from lifelog_lake.lake.s3 import address
@@ -19,7 +21,7 @@ def make_bucket(url: str, home: Home) -> bool:
     client = Client(where, home.path)
     if _is_there(client):
         return False
-    words = {}
+    words: dict[str, Any] = {}
     if where.region != address.REGION:
         words["CreateBucketConfiguration"] = {"LocationConstraint": where.region}
     try:
