@@ -344,7 +344,9 @@ def test_server_json_is_private_and_holds_no_token(hub: Hub) -> None:
     path = hub.home.run / "server.json"
     assert path.stat().st_mode & 0o777 == 0o600
     said = json.loads(path.read_text())
-    assert said == {"url": hub.url, "pid": hub.process.pid}
+    assert said == {
+        "url": hub.url, "open": hub.url, "password": False, "pid": hub.process.pid
+    }  # fmt: skip
     assert not (hub.home.path / "notebooks" / "token").exists()
     assert hub.client().get(f"{hub.url}files/../token").status_code == 404
 
