@@ -83,6 +83,7 @@ def install(
     """
     from lifelog_lake.fleet import install as fleet
 
+    _need_extras("device")
     if system:
         wanted = _of_machine(role, activitywatch, home_path(context, home))
         manager = fleet.manager_of(wanted.home, system=True)
@@ -160,11 +161,15 @@ def _wanted(home: Home, role: str | None, headless: bool, activitywatch: str | N
     from lifelog_lake.config import CONFIG_NAME
     from lifelog_lake.fleet import install as fleet
     from lifelog_lake.fleet.service import Wanted
+    from lifelog_lake.lake import parse_url
 
     wanted = fleet.remembered(
         Wanted(role="device", home=home.path, python=Path(sys.executable).absolute())
     )
-    registry.enabled(home.settings, home.path / CONFIG_NAME)  # wrong settings are told now
+    # What would end the service at each start is told now.
+    registry.enabled(home.settings, home.path / CONFIG_NAME)
+    if "://" not in home.lake_url:
+        parse_url(home.lake_url, home)
     told = home.settings.collectors.get("activitywatch", {})
     if url := told.get("url"):
         wanted = dataclasses.replace(wanted, activitywatch_url=str(url))

@@ -127,7 +127,8 @@ class UserSystemd:
                 installed=True,
                 active=state.active,
                 detail=state.detail,
-                hint="It ends at logout; to let it go on, and begin with the machine: "
+                hint=state.hint
+                or "It ends at logout; to let it go on, and begin with the machine: "
                 "loginctl enable-linger",
             )
         return state
@@ -240,17 +241,14 @@ def unit_state(unit: str, *options: str) -> ServiceState:
     detail = f"{active} ({sub})"
     if (restarts := values.get("NRestarts", "0")) != "0":
         detail += f", started again {restarts} times by systemd"
-    if values.get("Result", "success") != "success":
-        detail += f", last result {values['Result']}"
     well = active in ("active", "activating", "reloading")
-    words = " ".join(("systemctl", *options))
-    return ServiceState(
-        name=unit,
-        installed=True,
-        active=well,
-        detail=detail,
-        hint="" if well else f"Start it: {words} start {unit.removesuffix('.service')}",
-    )
+    name = unit.removesuffix(".service")
+    hint = "" if well else f"Start it: {' '.join(('systemctl', *options))} start {name}"
+    if (result := values.get("Result", "success")) != "success":  # of its last life
+        detail += f", last result {result}"
+        if active != "active":
+            hint = f"It says why: {' '.join(('journalctl', *options))} -u {name} -n 20"
+    return ServiceState(name=unit, installed=True, active=well, detail=detail, hint=hint)
 
 
 def lingers() -> bool:

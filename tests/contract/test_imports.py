@@ -240,7 +240,9 @@ HEAVY = {
 }
 
 
-@pytest.mark.parametrize("module", ["lifelog_lake", "lifelog_lake.cli"])
+@pytest.mark.parametrize(
+    "module", ["lifelog_lake", "lifelog_lake.cli", "lifelog_lake.fleet.install"]
+)
 def test_it_imports_with_base_dependencies_alone(module: str) -> None:
     code = BLOCKER.format(heavy=HEAVY, module=module)
     done = subprocess.run(

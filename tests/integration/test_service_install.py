@@ -23,7 +23,9 @@ echo "$(basename "$0") $*" >> "$CALLS"
 case "$*" in
 *show-environment*) [ -e "$CALLS.down" ] && { echo "Failed to connect to bus" >&2; exit 1; } ;;
 *" show "*) [ -e "$CALLS.down" ] && { echo "Failed to connect to bus" >&2; exit 1; }
-    if [ -e "$CALLS.active" ]; then echo ActiveState=active; echo SubState=running
+    if [ -e "$CALLS.fails" ]; then echo ActiveState=activating; echo SubState=auto-restart
+        echo Result=exit-code; echo NRestarts=3
+    elif [ -e "$CALLS.active" ]; then echo ActiveState=active; echo SubState=running
     else echo ActiveState=inactive; echo SubState=dead; fi ;;
 *start*) touch "$CALLS.active" ;;
 *stop*) rm -f "$CALLS.active" ;;
@@ -206,6 +208,19 @@ def test_status_and_doctor_tell_of_the_service(person: Person) -> None:
     checks = json.loads(person._lifelog("doctor", "--json", **person.env).stdout)["checks"]
     (check,) = [check for check in checks if check["name"] == "service"]
     assert check["state"] == "warn"
+    Path(f"{person.calls_file}.fails").touch()
+    words = said(person.types("status", code=1))
+    assert "started again 3 times by systemd, last result exit-code" in words
+    assert "journalctl --user -u lifelog" in words
+
+
+def test_what_would_end_it_at_each_start_is_told_at_once(person: Person, home: Path) -> None:
+    home.mkdir()
+    (home / "config.toml").write_text("[collectors.screen]\nevry_s = 3\n")
+    assert "Did you mean 'every_s'" in said(person.types("install", code=2))
+    (home / "config.toml").write_text(f'[lake]\nurl = "{home}/100%"\n')
+    assert "can't hold '%'" in said(person.types("install", code=2))
+    assert person.tree() == {}
 
 
 @pytest.mark.parametrize(
