@@ -118,6 +118,9 @@ class UserSystemd:
         """See :class:`~lifelog_lake.fleet.service.Manager`."""
         path = self._directory / UNIT
         if not path.exists():
+            packaged = unit_state(UNIT, "--user")  # one that a package brought, if it runs
+            if packaged.active:
+                return packaged
             return ServiceState(name=UNIT, installed=False, detail="not installed")
         state = unit_state(UNIT, "--user")
         headless = self._link(UNIT, LOGIN).is_symlink()

@@ -214,6 +214,12 @@ def test_status_and_doctor_tell_of_the_service(person: Person) -> None:
     assert "journalctl --user -u lifelog" in words
 
 
+def test_a_unit_that_a_package_brought_is_seen_when_it_runs(person: Person) -> None:
+    Path(f"{person.calls_file}.active").touch()
+    state = json.loads(person.types("status", "--json", code=1).stdout)["service"]
+    assert (state["installed"], state["active"]) == (True, True)
+
+
 def test_what_would_end_it_at_each_start_is_told_at_once(person: Person, home: Path) -> None:
     home.mkdir()
     (home / "config.toml").write_text("[collectors.screen]\nevry_s = 3\n")
