@@ -49,7 +49,7 @@ install_into=("$uv" pip install --quiet --python "$lib" --link-mode copy --compi
 "${install_into[@]}" --require-hashes "${pins[@]}"
 "${install_into[@]}" --no-deps "lifelog-lake[$extras] @ file://$PWD/$build/lifelog_lake-$version-py3-none-any.whl"
 "$uv" pip check --quiet --python "$lib"
-rm -f "$lib"/.lock "$lib"/.gitignore
+find "$lib" '(' -name .lock -o -name .gitignore ')' -delete
 # The environment's own commands name the directory that they were made in; python -m doesn't.
 find "$lib/bin" -mindepth 1 -not -name 'python*' -delete
 ln -sfn "../../../bin/python3.$minor" "$lib/bin/python"
@@ -92,7 +92,7 @@ if role == "hub":
         (tree / name).write_text(text)
 PYTHON
 sed -i 's/^# Written by `lifelog install.*/# Of the package; `lifelog install` writes one of your own, which goes first./' \
-    "$tree/usr/lib/systemd/user/lifelog.service"
+    "$tree"/usr/lib/systemd/*/lifelog*.service
 papers=$tree/usr/share/doc/$package
 install -d "$papers"
 install -m 644 deploy/packages/debian/copyright "$papers/copyright"
