@@ -14,6 +14,7 @@ from lifelog_lake.cli.output import ago, as_iso, is_terminal, out, say, say_json
 from lifelog_lake.errors import LifelogError
 
 if TYPE_CHECKING:
+    from lifelog_lake.cli.board import Board
     from lifelog_lake.home import Home
 
 
@@ -92,11 +93,8 @@ def status(context: typer.Context, home: HomeOption = None, as_json: JsonOption 
         say(f"Home      {opened.path}")
         say(f"Kept in   {opened.lake_url}")
         say(f"Service   {service.words}")
-        if any((row.name, row.state) == ("server", "running") for row in board.rows):
-            say(f"Open      {_pages(opened)}")
-        if board.running:
-            for line in _lines(said or {}, now_us):
-                say(line)
+        for line in _places(opened, board, said or {}, now_us):
+            say(line)
         if in_force is not None:
             say(pause_line(in_force), style="yellow")
         if board.microphone:
@@ -124,7 +122,12 @@ def _checks(said: Mapping[str, object], *, running: bool) -> dict[str, object]:
     }
 
 
-def _lines(said: Mapping[str, object], now_us: int) -> Iterator[str]:
+def _places(opened: Home, board: Board, said: Mapping[str, object], now_us: int) -> Iterator[str]:
+    """Where to look while it runs."""
+    if any((row.name, row.state) == ("server", "running") for row in board.rows):
+        yield f"Open      {_pages(opened)}"
+    if not board.running:
+        return
     server = said.get("activitywatch")
     if isinstance(server, dict):
         version = f" ({server['version']})" if server["version"] else ""
