@@ -20,7 +20,8 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 # A real ActivityWatch server for the tests: its pins don't fit ours. It goes and comes with .venv.
 AW := $(VENV)/aw-server
-WORKERS ?= 2
+# Most tests wait for processes more than they work: three keep two cores busy.
+WORKERS ?= 3
 
 # What rides in the wheel as data is copied at installation, editable or not.
 DATA := $(shell find lifelog_lake/server/etc lifelog_lake/server/voila_template \
