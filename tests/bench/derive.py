@@ -24,6 +24,7 @@ from tests.bench import demo
 from tests.bench.pairs import Row
 
 MOST_MS = 500.0
+END = date.fromisoformat(demo.LAST_DAY)
 ROUNDS, RAW_ROUNDS = 21, 3
 YEAR = timedelta(days=365)
 
@@ -61,7 +62,7 @@ def _timed(job: Callable[..., Outcome], home: Home) -> tuple[Outcome, float]:
 
 def _year(lake: Lake, rows: int, *, quick: bool) -> Row:
     """Rows by day, stream and device, and time by day, device and program."""
-    span = demo.END - YEAR, demo.END + timedelta(days=1)
+    span = END - YEAR, END + timedelta(days=1)
     fast, slow = [], []
     for number in range(3 if quick else ROUNDS):
         began_s = time.perf_counter()
