@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -280,7 +281,7 @@ def test_killed_while_it_sends(tmp_path: Path, hook: Hook) -> None:
     sender.find("d1", "d2")
     sender.find("d1", "d2")
     assert hook.headers[0][HEADER] == hook.headers[1][HEADER]
-    assert "d2" not in hook.bodies[1]  # the very same message
+    assert not re.search(r"\bd2\b", hook.bodies[1])  # the very same message
     assert hook.bodies[0] == hook.bodies[1]
     assert "d1" not in hook.bodies[2]
     assert len(hook.got) == 3

@@ -92,7 +92,8 @@ def record(device: Device, sound: Sound, seconds: int) -> None:
     assert abs(found["end"][-1].timestamp() - stopped_us / US_PER_S) < 60
     pieces = [read(device, sha256) for sha256 in found["blob"]]
     heard = np.concatenate(pieces)
-    assert len(heard) / RATE == pytest.approx(length_s, abs=0.05)
+    # Nothing is missing; the first moment may be told late by a busy machine.
+    assert length_s - 0.05 <= len(heard) / RATE <= length_s + 0.25
     assert torn(heard, tone) == ""
     assert torn(np.delete(heard, len(heard) // 3), tone), "the check must see a lost sample"
     assert found["media_type"].unique().to_list() == ["audio/flac"]
