@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests import needs
 from tests.fixtures.s3 import s3_server, s3_url
@@ -13,6 +14,10 @@ from tests.fixtures.s3 import s3_server, s3_url
 __all__ = ["s3_server", "s3_url"]  # one server for all modules of a test process
 
 pytest_plugins = ["tests.fixtures.chromium"]
+
+# Nowhere is a time asserted: the machine may be busy.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
