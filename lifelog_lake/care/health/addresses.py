@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from lifelog_lake.alert_settings import AlertsSettings
 from lifelog_lake.care.health.model import SEVERITIES, Severity
@@ -26,8 +26,11 @@ _NAMES = ("notify", *(f"notify_{severity}" for severity in SEVERITIES))
 #: Schemes whose host is a server's name. That of others may be a token (tgram://TOKEN/CHAT).
 _HOSTED = re.compile(
     r"(mailto|json|xml|form|ntfy|matrix|gotify|mqtt|xmpp|rocket|mmost|nctalk|ncloud|syslog|apprise"
-    r"|signal|pover|synology|kodi|hassio)s?"
+    r"|signal|synology|kodi|hassio)s?"
 )
+#: What can only be a server's name or number. A word alone may be a topic of ntfy.sh or a token of
+#: Matrix' webhooks: they have the host's place, and are as good as a password.
+_SERVER = re.compile(r"localhost|[\w-]+(\.[\w-]+)+|([\w.-]+|\[[0-9a-fA-F:.]+\]):\d+")
 _HINT = "Addresses are written as Apprise has them: see docs/health.md."
 
 
@@ -45,11 +48,11 @@ class Address:
     @property
     def shown(self) -> str:
         """``mailtos://…@host``; of services whose host may be a token a few digits of the hash."""
-        scheme = urlsplit(self.url).scheme.lower()
-        if not _HOSTED.fullmatch(scheme):
-            return f"{scheme or '?'}://… ({self.id[:6]})"
-        rest = re.split(r"[/?#]", self.url.split("://", 1)[-1], maxsplit=1)[0]
-        user, at, host = rest.rpartition("@")
+        scheme, marks, rest = self.url.partition("://")
+        scheme = scheme.lower() if marks and scheme.isalnum() else "?"
+        user, at, host = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")
+        if not (_HOSTED.fullmatch(scheme) and _SERVER.fullmatch(host)):
+            return f"{scheme}://… ({self.id[:6]})"
         return f"{scheme}://{'…@' if at and user else ''}{host}"
 
     def hide_in(self, text: str) -> str:
