@@ -33,9 +33,18 @@ def is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and stream.isatty()
 
 
+#: What a terminal would obey, or hide: shown as a mark instead. Line ends and tabs are harmless.
+_CONTROLS = {code: "\ufffd" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
+
+def plain(text: str) -> str:
+    """A text without what a terminal obeys: titles and errors of elsewhere may hold escapes."""
+    return text.translate(_CONTROLS)
+
+
 def say(text: str, *, style: str | None = None) -> None:
-    """A line on stdout, as it is (nothing in it is markup)."""
-    out().print(text, style=style, markup=False)
+    """A line on stdout, as it is (nothing in it is markup, and no terminal obeys it)."""
+    out().print(plain(text), style=style, markup=False)
 
 
 def say_json(value: object) -> None:
@@ -46,9 +55,9 @@ def say_json(value: object) -> None:
 
 def say_error(error: LifelogError) -> None:
     """What, where, how to mend it; the log gets it too."""
-    err().print(f"[bold red]Error:[/] {escape(error.message)}")
+    err().print(f"[bold red]Error:[/] {escape(plain(error.message))}")
     if error.hint:
-        err().print(error.hint, markup=False)
+        err().print(plain(error.hint), markup=False)
     if _logging():
         import structlog
 
