@@ -179,6 +179,19 @@ def test_a_dead_activitywatch_is_one_finding() -> None:
     assert first.key == later.key == silent.key == "activitywatch/d1/-"
 
 
+@pytest.mark.parametrize(
+    "more", [{"uptime_s": 90.0}, {"suspended": (Spell(T0 - 9 * HOUR_US, T0 - MINUTE_US, "sleep"),)}]
+)
+def test_an_activitywatch_that_begins_after_lifelog_is_no_alarm(more: dict[str, Any]) -> None:
+    """At login, or after a night, it is found away for some seconds, since the evening before."""
+    told = {"state": "unhealthy", "reason": "No server answers.", "since": T0 - 9 * HOUR_US}
+    early = device(watched("window"), **more, extra={"activitywatch": told})
+    assert found(early) == []
+    now = {**told, "since": T0 - MINUTE_US}
+    assert found(device(watched("window"), extra={"activitywatch": now})) == []
+    the_one(found(device(watched("window"), extra={"activitywatch": told})), "activitywatch")
+
+
 def test_one_dead_watcher_is_its_streams_finding() -> None:
     streams = (watched("window", last_capture_at=T0 - HOUR_US), watched("afk"))
     assert the_one(found(device(*streams)), "capture").stream == "window"
@@ -217,6 +230,22 @@ def test_old_rows_that_came_today_are_no_lag() -> None:
         spool_bytes=10**6, spool_oldest_at=T0 - 30 * DAY_US, last_ack_at=T0 - 2 * MINUTE_US
     )
     assert found(device(read_in)) == []
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"suspended": (Spell(T0 - 9 * HOUR_US, T0 - MINUTE_US, "suspended"),)},
+        {"off": (Spell(T0 - 9 * HOUR_US, T0 - MINUTE_US, "off"),)},
+        {"uptime_s": 60.0},
+    ],
+)
+def test_what_waited_for_the_night_to_end_is_no_lag(more: dict[str, Any]) -> None:
+    """The first pulse in the morning is written before anything is shipped."""
+    evening = T0 - 9 * HOUR_US
+    waits = screen(spool_bytes=10**6, spool_oldest_at=evening, last_ack_at=evening)
+    assert found(device(waits, **more)) == []
+    assert found(device(waits))[0].rule == "lag"
 
 
 def test_restarts_and_errors_in_an_hour() -> None:

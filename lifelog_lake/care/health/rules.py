@@ -128,10 +128,12 @@ def _activitywatch(
     state = server.get("state")
     all_quiet = bool(watched) and all(stream.name in quiet for stream in watched)
     severity = rules.activitywatch.severity
-    if state in ("unhealthy", "degraded"):
+    since = _at(server.get("since"))
+    sick = state in ("unhealthy", "degraded")
+    if sick and (all_quiet or _awake_us(device, since) >= rules.activitywatch.after_s * US_PER_S):
         if state == "degraded" and not all_quiet:
             severity = "info"
-        reason, since = str(server.get("reason") or ""), _at(server.get("since"))
+        reason = str(server.get("reason") or "")
     elif all_quiet:
         reason = _why(watched[0])
         since = min(quiet[stream.name] for stream in watched)
@@ -180,6 +182,16 @@ def _quiet_since(device: DeviceFacts, stream: StreamFacts, rules: Rules) -> int 
     return since if silent_us > limit_s * US_PER_S else None
 
 
+def _awake_us(device: DeviceFacts, since: int | None) -> int:
+    """For how much of the time since then lifelog ran on the device and it didn't sleep."""
+    if device.pulse_at is None:
+        return 0
+    started = device.pulse_at - int((device.uptime_s or 0.0) * US_PER_S)
+    counts = max(since or started, started)
+    asleep = _covered([*device.suspended, *device.off], counts, device.pulse_at)
+    return device.pulse_at - counts - asleep
+
+
 def _covered(spells: Iterable[Spell], start: int, end: int) -> int:
     """How much of a time is covered by any of the spells, µs."""
     total, reached = 0, start
@@ -212,7 +224,8 @@ def _spool(device: DeviceFacts, rules: Rules) -> Iterator[Finding]:
     began, stream = min(oldest, key=lambda one: one[0])
     # What was recorded elsewhere long ago and read in today has not waited since then.
     began = max(began, stream.last_ack_at or 0)
-    if device.pulse_at - began > rules.lag.after_s * US_PER_S:
+    # The night before a start, or in suspend, isn't the lake's fault.
+    if _awake_us(device, began) > rules.lag.after_s * US_PER_S:
         yield Finding(
             rule="lag",
             severity=rules.lag.severity,

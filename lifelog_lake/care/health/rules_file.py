@@ -55,6 +55,10 @@ class Capture(Rule):
 class ActivityWatch(Rule):
     """A device's ActivityWatch server doesn't answer, or not as it should."""
 
+    after_s: float = Field(
+        120.0, ge=0, description="Seconds of that; at login it begins a little after lifelog."
+    )
+
 
 class Backlog(Rule):
     """Much waits in a device's spool."""
