@@ -23,7 +23,7 @@ from lifelog_lake.care.health.rules_file import NAME as RULES
 from lifelog_lake.care.health.rules_file import RuleBook, load
 from lifelog_lake.care.observe import Observer
 from lifelog_lake.care.outcome import Outcome
-from lifelog_lake.clock import Clock
+from lifelog_lake.clock import US_PER_S, Clock
 from lifelog_lake.errors import LakeUnreachable, UsageError
 from lifelog_lake.home import Home
 from lifelog_lake.lake import care_mark
@@ -41,16 +41,21 @@ def run(home: Home, store: Store, clock: Clock, send: Send = send) -> Outcome:
     :class:`~lifelog_lake.errors.SpoolFull` and the like if a change can't be recorded: it isn't
     told then, and found again by the next run.
     """
+    since_s = ran.since_s(home, clock)
     if _another_cares(home, store, clock):
+        ran.note(home, clock)  # else the flows would take it for one that doesn't run
         return Outcome(job=JOB)
     own: list[Finding] = []
     rules, routes = _rules(home, own), _routes(home, own)
     fleet, away = _fleet(home, store, clock)
     judged = Judgement(findings=())
     if fleet is not None:
-        judged = judge(fleet, rules)
+        judged = judge(fleet, rules, since_us=int(since_s * US_PER_S))
+        ran.note_reached(home, clock)
     elif rules.general.lake.enabled:
-        own.append(_lake_away(away, rules))
+        away_s = clock.wall_us() / US_PER_S - max(since_s, ran.reached_s(home))
+        if away_s >= rules.general.lake.after_s:
+            own.append(_lake_away(away, rules))
     with Outbox(home, clock) as outbox:
         own += outbox.findings()
         with Book(home, clock, store) as book:

@@ -1,6 +1,8 @@
-"""When the health job last ran on this home: the time of ``run/health-ran``. Light to import.
+"""When the health job ran on this home: the times of three files in ``run``. Light to import.
 
-No data and not synced: who looks after the job reads it, and nothing else.
+``health-ran`` is of the last run, ``health-since`` of the first one since the last gap (this
+machine slept, or was off), ``health-reached`` of the last one that reached the lake. No data, not
+synced.
 """
 
 from __future__ import annotations
@@ -11,20 +13,47 @@ from pathlib import Path
 from lifelog_lake.clock import US_PER_S, Clock
 from lifelog_lake.home import Home
 
-NAME = "health-ran"
+NAME, SINCE, REACHED = "health-ran", "health-since", "health-reached"
+#: Three runs that were missed, and so many seconds more, are a gap.
+GAP_RUNS, GAP_S = 3, 120.0
 
 
 def note(home: Home, clock: Clock) -> None:
     """It has run now."""
-    path = home.run / NAME
-    path.touch()
-    os.utime(path, (clock.wall_us() / US_PER_S,) * 2)
+    _touch(home.run / NAME, clock)
+
+
+def note_reached(home: Home, clock: Clock) -> None:
+    """It has reached the lake now."""
+    _touch(home.run / REACHED, clock)
 
 
 def last_s(run: Path) -> float:
     """When it last ran, seconds since 1970; 0 if it never did."""
+    return _time_s(run / NAME)
+
+
+def since_s(home: Home, clock: Clock) -> float:
+    """Since when it has run without a gap, if there ever was one, else 0; asked as a run begins."""
+    last, now_s = last_s(home.run), clock.wall_us() / US_PER_S
+    if last and now_s - last > GAP_RUNS * home.settings.health.every_s + GAP_S:
+        _touch(home.run / SINCE, clock)
+    return _time_s(home.run / SINCE)
+
+
+def reached_s(home: Home) -> float:
+    """When it last reached the lake, 0 if it never did."""
+    return _time_s(home.run / REACHED)
+
+
+def _touch(path: Path, clock: Clock) -> None:
+    path.touch()
+    os.utime(path, (clock.wall_us() / US_PER_S,) * 2)
+
+
+def _time_s(path: Path) -> float:
     try:
-        return (run / NAME).stat().st_mtime
+        return path.stat().st_mtime
     except FileNotFoundError:
         return 0.0
 

@@ -31,19 +31,26 @@ class Judgement:
 
     findings: tuple[Finding, ...]
     silent: frozenset[str] = frozenset()
+    is_back: bool = False
 
     def is_unknown(self, rule: str, device: str) -> bool:
         """Whether nothing can be said now of what a rule found at a device."""
-        return device in self.silent and rule != "last_seen"
+        return self.is_back if rule == "last_seen" else device in self.silent
 
 
-def judge(fleet: Fleet, book: RuleBook) -> Judgement:
-    """All findings of a fleet."""
+def judge(fleet: Fleet, book: RuleBook, *, since_us: int = 0) -> Judgement:
+    """All findings of a fleet.
+
+    ``since_us`` is when this hub came back after a night: who sends to it, or sleeps when it does,
+    has some minutes from then before it counts as gone.
+    """
+    is_back = 0 <= fleet.at - since_us < SILENT_US
     found: list[Finding] = []
     silent = set()
     for device in fleet.devices:
         rules = book.of(device.device)
-        found += _last_seen(device, fleet, rules)
+        if not is_back:
+            found += _last_seen(device, fleet, rules)
         if device.pulse_at is None or heard_at(device) < fleet.at - SILENT_US:
             silent.add(device.device)
             continue
@@ -54,7 +61,7 @@ def judge(fleet: Fleet, book: RuleBook) -> Judgement:
     found += _flows(fleet, book.general)
     found += _verify(fleet, book.general)
     kept = [one for one in found if getattr(book.of(one.device), one.rule).enabled]
-    return Judgement(findings=tuple(kept), silent=frozenset(silent))
+    return Judgement(findings=tuple(kept), silent=frozenset(silent), is_back=is_back)
 
 
 def heard_at(device: DeviceFacts) -> int:

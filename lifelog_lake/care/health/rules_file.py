@@ -139,6 +139,10 @@ class Quarantine(Rule):
 class Lake(Rule):
     """The lake can't be reached from the hub."""
 
+    after_s: float = Field(
+        120.0, ge=0, description="Seconds of that; after a night the network takes its time."
+    )
+
     severity: Severity = Field("critical", description="One of info, warning, critical.")
 
 
