@@ -17,7 +17,7 @@ from lifelog_lake import fsio, open_lake
 from lifelog_lake.care.health import addresses
 from lifelog_lake.care.health.alerts import Book, acknowledge, snooze
 from lifelog_lake.care.health.model import Finding
-from lifelog_lake.care.health.notify import HEADER, send
+from lifelog_lake.care.health.notify import HEADER, Line, compose, send
 from lifelog_lake.care.health.outbox import Outbox
 from lifelog_lake.clock import US_PER_S
 from lifelog_lake.home import Home, open_home
@@ -351,6 +351,41 @@ def test_a_dead_mans_switch(fleet: Fleet, hook: Hook) -> None:
     job.run(fleet.hub, parse_url(fleet.hub.lake_url, fleet.hub), fleet.clock)
     lake.with_name("away").rename(lake)
     assert len(hook.asked) == 2  # not while the lake is away
+
+
+# --- what others wrote ------------------------------------------------------------------------
+
+
+def line(key: str, says: str, severity: Any = "warning") -> Line:
+    return Line(id=key, key=key, at=T0, state="open", severity=severity, says=says, hint="Look.")
+
+
+def test_nothing_in_an_alert_becomes_a_header_or_a_page(mail: Mail, hook: Hook) -> None:
+    evil = "ill\r\nBcc: eve@example.org\r\n\r\n<b>now</b> " + "x" * 100_000
+    message = compose("m1", [line("a", evil)])
+    for url in (mail.address, hook.address):
+        assert send(addresses.Address(url=url), message, 20.0) == ""
+    (got,) = mail.got
+    assert got["Bcc"] is None
+    assert got["To"] == "person@example.org"
+    assert "ill Bcc: eve@example.org <b>now</b> x" in got["Subject"]
+    (posted,) = hook.got
+    assert "\n" not in posted["title"]
+    assert len(posted["message"]) < 1000
+
+
+def test_a_message_is_no_longer_than_its_service_takes(hook: Hook) -> None:
+    """It would be refused for ever, and all that comes after it would wait."""
+    lines = [line(f"k{n:03}", f"device {n} is ill. " + "y" * 300) for n in range(199)]
+    message = compose("m2", [*lines, line("z", "The worst.", "critical")])
+    assert send(addresses.Address(url=hook.address), message, 20.0) == ""
+    (posted,) = hook.got
+    text = posted["message"]
+    assert len(text) <= 32_768
+    assert text.startswith("[critical] The worst.")
+    left = 200 - text.count("Look.")
+    assert left > 0
+    assert text.endswith(f"… and {left} more: lifelog alerts list\n\nlifelog, message m2")
 
 
 # --- secrets ----------------------------------------------------------------------------------

@@ -19,6 +19,8 @@ from lifelog_lake.home import Home
 
 #: A header that a repeated message shares with the first, where the service has headers.
 HEADER = "X-Lifelog-Message"
+#: Longest title, and longest sentence of one alert: what a device says of an error may be a page.
+MOST_TITLE, MOST_SAID = 150, 500
 _TYPES = {"info": "info", "warning": "warning", "critical": "failure"}
 
 
@@ -61,16 +63,17 @@ def compose(id: str, lines: Sequence[Line]) -> Message:
     for line in open_:
         since = f" Since {_local(line.since)}." if line.since else ""
         since = "" if line.since and _local(line.since) in line.says else since
-        said.append(f"[{line.severity}] {line.says}{since}\n{line.hint}".rstrip())
+        says, hint = _short(line.says, MOST_SAID), _short(line.hint, MOST_SAID)
+        said.append(f"[{line.severity}] {says}{since}\n{hint}".rstrip())
     for line in over:
         began = opened.get(line.key)
         when = f"{_local(began)} to {_local(line.at)}" if began else _local(line.at)
-        said.append(f"[resolved] {line.says} ({when})")
+        said.append(f"[resolved] {_short(line.says, MOST_SAID)} ({when})")
     said.append(f"lifelog, message {id[-12:]}")
     worst = max((SEVERITIES.index(line.severity) for line in open_), default=0)
     return Message(
         id=id,
-        title=_title(open_, over),
+        title=_short(_title(open_, over), MOST_TITLE),
         body="\n\n".join(said),
         type=_TYPES[SEVERITIES[worst]] if open_ else "success",
     )
@@ -94,7 +97,7 @@ def send(address: Address, message: Message, timeout_s: float) -> str:
     logger.addHandler(heard)
     try:
         done = service.notify(
-            body=message.body,
+            body=_fitting(message, service.body_maxlen, service.title_maxlen),
             title=message.title,
             notify_type=apprise.NotifyType(message.type),
             body_format=apprise.NotifyFormat.TEXT,
@@ -153,6 +156,27 @@ def _title(open_: Sequence[Line], over: Sequence[Line]) -> str:
     parts = [f"{len(open_)} open"] if open_ else []
     parts += [f"{len(over)} resolved"] if over else []
     return f"lifelog: {', '.join(parts)}"
+
+
+def _short(text: str, most: int) -> str:
+    """One line of so many characters at most: a line end could begin another header."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def _fitting(message: Message, most: int, most_title: int) -> str:
+    """As many of the message's parts, the worst first, as a service takes: one that is too long is
+    refused for ever, and holds up what comes after it."""
+    room = most - (0 if most_title else len(message.title) + 4)  # it stands in the text then
+    if len(message.body) <= room:
+        return message.body
+    *parts, last = message.body.split("\n\n")
+    kept: list[str] = []
+    room -= len(last) + 64
+    while parts and len(parts[0]) + 2 <= room:
+        kept.append(parts.pop(0))
+        room -= len(kept[-1]) + 2
+    return "\n\n".join([*kept, f"… and {len(parts)} more: lifelog alerts list", last])
 
 
 def _local(us: int) -> str:
