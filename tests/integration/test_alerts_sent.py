@@ -159,6 +159,28 @@ def test_nothing_is_lost_or_doubled_while_both_are_down(
         assert "is ill" not in body
 
 
+@pytest.mark.parametrize(
+    "content", [b"\x00" * 64, b'{"told": {"a": null}, "queues": {}}']
+)
+def test_a_broken_outbox_stops_no_alert(tmp_path: Path, hook: Hook, content: bytes) -> None:
+    """It is told with the next one, and what was sent isn't sent again."""
+    sender = Sender(tmp_path / "home", notify=[hook.address])
+    assert sender.find("d1") == 1
+    path = sender.path / "alerts" / "outbox.json"
+    path.write_bytes(content)
+    with Outbox(sender.home, sender.clock) as outbox:  # as somebody looks what waits
+        assert outbox.queues == {}
+    assert sender.find("d1", "d2") == 1
+    assert "d2 is ill." in hook.bodies[-1]
+    assert "d1 is ill." not in hook.bodies[-1]
+    assert "was not sent" in hook.bodies[-1]
+    broken = path.with_suffix(".broken")
+    assert broken.read_bytes() == content
+    broken.unlink()
+    assert sender.find("d1", "d2") == 1
+    assert "[resolved]" in hook.bodies[-1]
+
+
 def test_a_server_that_refuses_is_tried_again(tmp_path: Path, hook: Hook) -> None:
     hook.answer = 500
     sender = Sender(tmp_path / "home", notify=[hook.address])

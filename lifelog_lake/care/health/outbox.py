@@ -26,7 +26,6 @@ from lifelog_lake.care.health.alerts import RECENT_US, Row, directory_of
 from lifelog_lake.care.health.model import SEVERITIES, Finding, Severity
 from lifelog_lake.care.health.notify import Line, Message, compose
 from lifelog_lake.clock import US_PER_S, Clock, utc
-from lifelog_lake.errors import UsageError
 from lifelog_lake.events import new_id
 from lifelog_lake.home import Home
 from lifelog_lake.locks import FileLock
@@ -67,6 +66,7 @@ class Outbox:
         self._path = directory_of(home) / NAME
         self.queues: dict[str, Queue] = {}
         self._told: dict[str, int] = {}
+        self._broken = self._path.with_suffix(".broken")
 
     def __enter__(self) -> Self:
         self._lock = FileLock(directory_of(self._home) / "outbox.lock")
@@ -144,7 +144,17 @@ class Outbox:
         return sent
 
     def findings(self) -> list[Finding]:
-        """Addresses that take nothing."""
+        """Addresses that take nothing, and an outbox that had to be put aside."""
+        lost = Finding(
+            rule="delivery",
+            severity="warning",
+            subject=NAME,
+            says=f"{self._path} couldn't be read: what waited in it was not sent.",
+            hint=f"See what is open (lifelog alerts list), then remove {self._broken}.",
+        )
+        return [*([lost] if self._broken.exists() else []), *self._undelivered()]
+
+    def _undelivered(self) -> list[Finding]:
         return [
             Finding(
                 rule="delivery",
@@ -207,11 +217,11 @@ class Outbox:
         except FileNotFoundError:
             return
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UsageError(
-                f"{self._path} can't be read: {type(error).__name__}.",
-                hint="Move it away: what waited in it isn't sent, later alerts are.",
-                path=str(self._path),
-            ) from None
+            self.queues, self._told = {}, {}
+            self._path.replace(self._broken)
+            structlog.get_logger(__name__).error(
+                "outbox_put_aside", path=str(self._broken), reason=type(error).__name__
+            )
 
     def _write(self) -> None:
         queues = {key: asdict(queue) for key, queue in self.queues.items()}
