@@ -159,9 +159,7 @@ def test_nothing_is_lost_or_doubled_while_both_are_down(
         assert "is ill" not in body
 
 
-@pytest.mark.parametrize(
-    "content", [b"\x00" * 64, b'{"told": {"a": null}, "queues": {}}']
-)
+@pytest.mark.parametrize("content", [b"\x00" * 64, b'{"told": {"a": null}, "queues": {}}'])
 def test_a_broken_outbox_stops_no_alert(tmp_path: Path, hook: Hook, content: bytes) -> None:
     """It is told with the next one, and what was sent isn't sent again."""
     sender = Sender(tmp_path / "home", notify=[hook.address])

@@ -198,16 +198,15 @@ class Book:
         for key in {*worst, *(open_.keys() & unknown), *(open_.keys() - seen.keys())}:
             seen[key] = now_us
         base_s = self._home.settings.alerts.resolve_after_s
+        rows = _by_key(self._rows.values())
         changes = [
-            *_opening(
-                worst, open_, {alert.key: self._newest(alert.key) for alert in open_.values()}
-            ),
+            *_opening(worst, open_, {key: rows[key][-1] for key in open_}),
             *(
                 _after(alert, "resolved")
                 for key, alert in open_.items()
-                if now_us - seen[key] >= self._quiet_s(key, base_s, now_us) * US_PER_S
-                and key not in worst
+                if key not in worst
                 and key not in unknown
+                and now_us - seen[key] >= _quiet_s(rows[key], base_s, now_us) * US_PER_S
             ),
         ]
         written = self.write(changes)
@@ -215,15 +214,6 @@ class Book:
         _write_quietly(path, {key: at for key, at in seen.items() if key in kept})
         self._keep()
         return written
-
-    def _newest(self, key: str) -> Row:
-        return max((row for row in self._rows.values() if row.key == key), key=_order)
-
-    def _quiet_s(self, key: str, base_s: float, now_us: int) -> float:
-        """For how long the finding must have stayed away."""
-        opened = _openings([row for row in self.rows if row.key == key])
-        again = sum(1 for row in opened if row.at > now_us - FLAPPING_US) - 1
-        return min(base_s * float(2 ** max(again, 0)), max(base_s, MOST_QUIET_S))
 
     def _read(self) -> None:
         waiting = _own(self._home)  # before the lake: what is shipped meanwhile is in both
@@ -315,6 +305,12 @@ def _openings(rows: Sequence[Row]) -> list[Row]:
         for row, last in zip(rows, before, strict=True)
         if row.state != "resolved" and (last is None or last.state == "resolved")
     ]
+
+
+def _quiet_s(rows: Sequence[Row], base_s: float, now_us: int) -> float:
+    """For how long the finding of these rows (of one key, in order) must have stayed away."""
+    again = sum(1 for row in _openings(rows) if row.at > now_us - FLAPPING_US) - 1
+    return min(base_s * float(2 ** max(again, 0)), max(base_s, MOST_QUIET_S))
 
 
 def _order(row: Row) -> tuple[int, str]:
