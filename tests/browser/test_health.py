@@ -172,7 +172,8 @@ def test_alerts_are_acknowledged_and_snoozed(fleet_hub: Hub, visit: Opener) -> N
     expect(one(page, "flows")).to_have_attribute("data-state", "acknowledged")
     alert = one(page, "restarts")
     before_us = SystemClock().wall_us()
-    alert.locator('[data-do="snooze"]').select_option("14400")
+    alert.locator('[data-do="span"]').select_option("14400")
+    alert.locator('[data-do="snooze"]').click()
     expect(alert).to_have_attribute("data-state", "snoozed")
     expect(alert.locator(".ll-badge")).to_contain_text("Snoozed until")
     rows = rows_of(fleet_hub, "restarts")
@@ -184,6 +185,27 @@ def test_alerts_are_acknowledged_and_snoozed(fleet_hub: Hub, visit: Opener) -> N
     ]
     until_us = int(pl.Series([found["until"]]).str.to_datetime(time_zone="UTC").dt.epoch("us")[0])
     assert 0 <= until_us - before_us - 4 * 60 * MINUTE_US < 5 * MINUTE_US
+
+
+def test_the_keyboard_is_enough(fleet_hub: Hub, visit: Opener) -> None:
+    page = visit(fleet_hub, PAGE)
+    alert = page.locator(f'{ALERT}[data-state="open"]').first
+    key = alert.get_attribute("data-key")
+    alert = page.locator(f'{ALERT}[data-key="{key}"]')
+    button = alert.locator('[data-do="snooze"]')
+    button.focus()
+    before = button.element_handle()
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.wait_for_function("one => !one.isConnected", arg=before)  # there is news
+    expect(button).to_be_focused()
+    page.keyboard.press("Tab")
+    for _ in range(2):  # to the day; on the way nothing is sent
+        page.keyboard.press("ArrowDown")
+    expect(alert.locator('[data-do="span"]')).to_have_value("86400")
+    expect(alert).to_have_attribute("data-state", "open")
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Enter")
+    expect(alert).to_have_attribute("data-state", "snoozed")
 
 
 def test_a_test_message_is_sent(fleet_hub: Hub, visit: Opener) -> None:

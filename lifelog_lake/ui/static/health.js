@@ -37,13 +37,19 @@ function render({ el }) {
     rest.replaceChildren(...[fleet.flows ? flowsCard(fleet.flows, now) : null, storageCard(fleet.storage, fleet.verified, now)].filter(Boolean));
   }
 
-  /** Nobody's menu closes, and nothing folds up, because there is news. */
+  /** Nobody's menu closes, nothing folds up and no focus is lost because there is news. */
   function keepOpen(section, cards) {
-    if (section.contains(document.activeElement) && document.activeElement.matches("select")) return;
+    const held = section.contains(document.activeElement) ? document.activeElement : null;
+    if (held?.matches("select")) return;
     const unfolded = section.querySelector("details")?.open;
     section.replaceChildren(...cards);
     const details = section.querySelector("details");
     if (details && unfolded) details.open = true;
+    if (!held) return;
+    const key = held.closest(".ll-alert")?.dataset.key;
+    const card = [...section.querySelectorAll(".ll-alert")].find(({ dataset }) => dataset.key === key);
+    const again = key === undefined ? section.querySelector("summary") : card?.querySelector(`[data-do="${held.dataset.do}"]`);
+    again?.focus({ preventScroll: true });
   }
 
   function legend() {

@@ -28,10 +28,10 @@ function alertCard(alert, now, act) {
     if (alert.state !== "acknowledged") {
       controls.push(h("button", { type: "button", class: "ll-button", "data-do": "acknowledge", onclick: () => answer({ do: "acknowledge" }) }, "Acknowledge"));
     }
-    controls.push(h("select", {
-      class: "ll-button", "data-do": "snooze", "aria-label": "Snooze",
-      onchange: (event) => { if (event.target.value) answer({ do: "snooze", seconds: Number(event.target.value) }); },
-    }, h("option", { value: "" }, "Snooze …"), ...SNOOZES.map(([value, text]) => h("option", { value }, `for ${text}`))));
+    // A button beside it: with the keyboard each step through a list is a change.
+    const spans = h("select", { class: "ll-button", "data-do": "span", "aria-label": "For how long" },
+      ...SNOOZES.map(([value, text]) => h("option", { value }, `for ${text}`)));
+    controls.push(h("button", { type: "button", class: "ll-button", "data-do": "snooze", onclick: () => answer({ do: "snooze", seconds: Number(spans.value) }) }, "Snooze"), spans);
   }
   const badge = alert.state === "acknowledged" ? "Acknowledged"
     : alert.state === "snoozed" ? `Snoozed until ${alert.until ? `${shortDay(new Date(alert.until))}, ${shortTime(new Date(alert.until))}` : "later"}`
