@@ -248,6 +248,26 @@ def test_what_waited_for_the_night_to_end_is_no_lag(more: dict[str, Any]) -> Non
     assert found(device(waits))[0].rule == "lag"
 
 
+def test_hours_on_a_train_are_no_alarm_when_it_is_back() -> None:
+    """Its newest pulse was written on the train; what tried in vain meanwhile counted errors."""
+
+    def pulses(acked: int) -> StreamFacts:
+        return StreamFacts(
+            device="d1", stream="pulse", collector=None, state="spooled", enabled=False,
+            last_ack_at=acked,
+        )  # fmt: skip
+
+    tries = tuple(Sample(T0 - (60 - n) * MINUTE_US, n) for n in range(60))
+    shipper = StreamFacts(
+        device="d1", stream=None, collector="ship", state="error", enabled=True, errors_series=tries
+    )
+    since = T0 - 3 * HOUR_US
+    waits = screen(spool_bytes=10**6, spool_oldest_at=since, last_ack_at=since)
+    assert found(device(waits, shipper, pulses(since))) == []
+    # It reaches the lake, and still these rows wait.
+    the_one(found(device(waits, shipper, pulses(T0 - MINUTE_US))), "lag")
+
+
 def test_restarts_and_errors_in_an_hour() -> None:
     many = tuple(Sample(T0 - (60 - n) * MINUTE_US, n) for n in range(0, 60, 6))
     one = the_one(found(device(screen(restarts_series=many))), "restarts")

@@ -20,7 +20,9 @@ from lifelog_lake.events import STREAMS
 
 #: A device whose newest pulse is older says nothing of its streams now: what was found stays.
 SILENT_US = 600 * US_PER_S
-ACTIVITYWATCH = "activitywatch"
+#: A device whose pulses weren't taken for so long was out of reach.
+OUT_OF_REACH_US = 300 * US_PER_S
+ACTIVITYWATCH, SHIPPER = "activitywatch", "ship"
 #: The flow that judges the flows doesn't judge itself.
 OWN_FLOW = "health"
 
@@ -226,7 +228,7 @@ def _spool(device: DeviceFacts, rules: Rules) -> Iterator[Finding]:
         for stream in device.streams
         if stream.spool_oldest_at is not None and stream.spool_bytes
     ]
-    if not oldest or device.pulse_at is None:
+    if not oldest or device.pulse_at is None or _was_out_of_reach(device):
         return
     began, stream = min(oldest, key=lambda one: one[0])
     # What was recorded elsewhere long ago and read in today has not waited since then.
@@ -244,6 +246,13 @@ def _spool(device: DeviceFacts, rules: Rules) -> Iterator[Finding]:
         )
 
 
+def _was_out_of_reach(device: DeviceFacts) -> bool:
+    """Whether its newest pulse was written before it came back to the lake: it ships by now."""
+    pulses = device.stream("pulse")
+    acked = None if pulses is None else pulses.last_ack_at
+    return acked is not None and _awake_us(device, acked) > OUT_OF_REACH_US
+
+
 def _often(device: DeviceFacts, rules: Rules) -> Iterator[Finding]:
     if device.pulse_at is None:
         return
@@ -255,6 +264,8 @@ def _often(device: DeviceFacts, rules: Rules) -> Iterator[Finding]:
         )
         for name, rule, series, words in counted:
             who = stream.collector or stream.name
+            if (name, who) == ("errors", SHIPPER):
+                continue  # each try without a network is one; that it lasts is told by lag
             times = rise(series, device.pulse_at - int(rule.within_s * US_PER_S))
             if times <= rule.most or (name, who) in told:  # its streams have the same counts
                 continue
