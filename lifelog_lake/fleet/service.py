@@ -174,7 +174,7 @@ def _there(path: Path) -> ServiceFile | None:
         if path.is_symlink():
             return ServiceFile(path=path, link=str(path.readlink()))
         return ServiceFile(path=path, content=path.read_bytes())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # the latter is told when it is written
         return None
     except IsADirectoryError:
         raise UsageError(
@@ -185,15 +185,30 @@ def _there(path: Path) -> ServiceFile | None:
 def apply(wanted_changes: Iterable[Change]) -> None:
     """Write and remove; each file is whole at any time, and durable on return."""
     for change in wanted_changes:
-        path, after = change.path, change.after
+        try:
+            _apply(change.path, change.after)
+        except OSError as error:
+            raise UsageError(
+                f"{error.filename or change.path} can't be changed: {error.strerror or error}.",
+                hint="The service's file goes there: see whose it is, and whether it may be "
+                "written; then once more.",
+            ) from None
+
+
+def _apply(path: Path, after: ServiceFile | None) -> None:
+    if after is None:
+        fsio.unlink(path, at="service")
+    else:
         fsio.make_dirs(path.parent, at="service", mode=0o755)
-        if after is None or after.link is not None or path.is_symlink():
-            fsio.unlink(path, at="service")
-        if after is not None and after.link is not None:
-            path.symlink_to(after.link)
-        elif after is not None:
+        if after.link is not None:
+            new = fsio.temporary_beside(path)  # so that two at once don't meet
+            new.symlink_to(after.link)
+            fsio.rename(new, path, at="service")
+        else:
+            if path.is_symlink():
+                fsio.unlink(path, at="service")
             fsio.write_atomic(path, after.content, at="service", mode=MODE)
-        fsio.sync_dir(path.parent, at="service")
+    fsio.sync_dir(path.parent, at="service")
 
 
 def fill(name: str, values: Mapping[str, str]) -> str:
@@ -209,6 +224,13 @@ def check_path(path: Path) -> None:
             f"The path {str(path)!r} has a control character in it.",
             hint="Use a directory without one: a service file can't name it.",
         )
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"The path {str(path)!r} isn't UTF-8.",
+            hint="Use a directory whose name is: a service file can't name it.",
+        ) from None
 
 
 # --- commands ---------------------------------------------------------------------------------

@@ -36,12 +36,30 @@ LIMITS = {
 _PLAIN = re.compile(r"[\w./:=,+-]+", re.ASCII)
 
 
-def quoted(word: str, *, command: bool = True) -> str:
-    """A word of ``ExecStart=`` or ``Environment=``, as systemd.syntax(7) wants it."""
+def quoted(word: str, *, variables: bool = True) -> str:
+    """A word of ``ExecStart=`` or ``Environment=``, as systemd.syntax(7) wants it.
+
+    ``variables``: whether systemd puts them in there.
+    """
     word = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    if command:  # variables are put in there only
+    if variables:
         word = word.replace("$", "$$")
     return word if _PLAIN.fullmatch(word) else f'"{word}"'
+
+
+def command_line(program: str, *arguments: str) -> str:
+    """The value of ``ExecStart=``. systemd puts variables into the arguments, not the program."""
+    return " ".join((quoted(program, variables=False), *map(quoted, arguments)))
+
+
+def check_home(path: Path) -> None:
+    """Refuse what ``WorkingDirectory=``, which knows no quotes, would take for another one."""
+    check_path(path)
+    if str(path).endswith((" ", "\\")):
+        raise UsageError(
+            f"The home {str(path)!r} ends with a blank or a backslash.",
+            hint="Use a directory that doesn't: a unit can't name it.",
+        )
 
 
 class UserSystemd:
@@ -56,7 +74,7 @@ class UserSystemd:
 
     def files(self, wanted: Wanted) -> list[ServiceFile]:
         """See :class:`~lifelog_lake.fleet.service.Manager`."""
-        check_path(wanted.home)
+        check_home(wanted.home)
         check_path(wanted.python)
         target = LOGIN if wanted.headless else SESSION
         values = {
@@ -64,16 +82,13 @@ class UserSystemd:
             "target": target,
             "home": str(wanted.home).replace("%", "%%"),
             "limits": LIMITS[wanted.role],
-            "command": " ".join(map(quoted, wanted.argv())),
+            "command": command_line(*wanted.argv()),
         }
         files = self._unit(UNIT, fill(f"systemd/{UNIT}", values), target)
         if wanted.activitywatch is not None:
-            values["command"] = " ".join(
-                quoted(word)
-                for word in (
-                    *(str(wanted.python), "-m", "lifelog_lake.fleet.aw_keeper"),
-                    *("--url", wanted.activitywatch_url, str(wanted.activitywatch)),
-                )
+            values["command"] = command_line(
+                *(str(wanted.python), "-m", "lifelog_lake.fleet.aw_keeper"),
+                *("--url", wanted.activitywatch_url, str(wanted.activitywatch)),
             )
             files += self._unit(AW_UNIT, fill(f"systemd/{AW_UNIT}", values), target)
         return files
@@ -178,9 +193,9 @@ class MachineSystemd:
         values = {
             "description": WHAT["hub"],
             "home": str(wanted.home),
-            "home_variable": quoted(f"LIFELOG_HOME={wanted.home}", command=False),
+            "home_variable": quoted(f"LIFELOG_HOME={wanted.home}", variables=False),
             "limits": LIMITS["hub"],
-            "command": " ".join(map(quoted, wanted.argv())),
+            "command": command_line(*wanted.argv()),
         }
         text = fill(f"systemd/{HUB_UNIT}", values)
         users = fill("systemd/lifelog-sysusers.conf", {})

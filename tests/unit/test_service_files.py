@@ -7,13 +7,14 @@ import plistlib
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from lifelog_lake.errors import UsageError
 from lifelog_lake.fleet.launchd import LaunchAgent
-from lifelog_lake.fleet.service import Wanted
+from lifelog_lake.fleet.service import Wanted, apply, changes
 from lifelog_lake.fleet.systemd import HUB_HOME, MachineSystemd, UserSystemd
 from lifelog_lake.fleet.tasks import TaskScheduler
 from tests.needs import require_linux, require_program
@@ -155,10 +156,55 @@ def unquoted(line: str) -> list[str]:
     return [word.replace("%%", "%").replace("$$", "$") for word in shlex.split(line)]
 
 
-def test_a_path_that_no_file_can_hold_is_refused(tmp_path: Path) -> None:
+def test_a_program_with_a_dollar_is_found(tmp_path: Path) -> None:
+    """systemd puts variables into the arguments, not into the program: ``$$`` would stay there."""
+    require_linux("systemd")
+    odd = tmp_path / "of $HOME at 100%"
+    odd.mkdir()
+    (odd / "python").symlink_to("/bin/sleep")
+    more = wanted(odd, python=odd / "python", activitywatch=odd / "python")
+    files = UserSystemd(tmp_path / "user").files(more)
+    write([(file.path, file.content, file.link) for file in files])
+    for name in ("lifelog", "lifelog-activitywatch"):
+        unit = tmp_path / "user" / f"{name}.service"
+        assert verified(unit, "--user", runtime=tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [("two\nlines", "control character"), (os.fsdecode(b"caf\xe9"), "isn't UTF-8")],
+)
+def test_a_path_that_no_file_can_hold_is_refused(tmp_path: Path, name: str, what: str) -> None:
     for manager in (UserSystemd(tmp_path), LaunchAgent(tmp_path), TaskScheduler(tmp_path)):
-        with pytest.raises(UsageError, match="control character"):
-            manager.files(wanted(tmp_path / "two\nlines"))
+        with pytest.raises(UsageError, match=what):
+            manager.files(wanted(tmp_path / name))
+
+
+@pytest.mark.parametrize("name", ["blank ", "back\\"])
+def test_a_home_that_a_unit_would_read_as_another_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="blank or a backslash"):
+        UserSystemd(tmp_path).files(wanted(tmp_path / name))
+
+
+def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("a file, where a directory should be")
+    manager = UserSystemd(tmp_path / "config" / "user")
+    with pytest.raises(UsageError, match="config.* can't be changed"):
+        apply(changes(manager, wanted(tmp_path)))
+
+
+def test_two_at_once_write_the_same(tmp_path: Path) -> None:
+    """A second terminal, or an upgrade's hook: what one plans, the other may have done."""
+    manager = UserSystemd(tmp_path)
+    planned = changes(manager, wanted(tmp_path))
+    apply(planned)
+    apply(planned)
+    assert changes(manager, wanted(tmp_path)) == []
+    with ThreadPoolExecutor() as both:
+        for one in [both.submit(apply, planned) for _ in range(20)]:
+            one.result()
+    assert changes(manager, wanted(tmp_path)) == []
+    assert not list(tmp_path.rglob(".tmp-*"))
 
 
 # --- macOS --------------------------------------------------------------------------------------
