@@ -1,8 +1,9 @@
 """What the supervisor tells the service manager (systemd) that started it.
 
-READY once something is captured, or once it is clear that nothing can be; WATCHDOG only while this
-loop and the loops of all children come round; STATUS in words; STOPPING when it ends. So systemd
-starts everything again when the supervisor hangs, or when it can't mend a child that does.
+READY once something is captured, or once it is clear that nothing can be, or after two minutes of
+neither: a source may be looked at once an hour, and systemd ends what is never ready. WATCHDOG only
+while this loop and the loops of all children come round; STATUS in words; STOPPING when it ends. So
+systemd starts everything again when the supervisor hangs, or when it can't mend a child that does.
 """
 
 from __future__ import annotations
@@ -14,6 +15,10 @@ from lifelog_lake.collect.process import Child
 from lifelog_lake.sdnotify import Notifier
 
 
+#: Less than the units' TimeoutStartSec.
+READY_AT_LATEST_S = 120.0
+
+
 class ServiceBeat:
     """Called by the supervisor's loop only: that it is called is what a beat says of the loop."""
 
@@ -22,6 +27,7 @@ class ServiceBeat:
         self._notifier = notifier
         self._late_s = late_s
         self._ready = False
+        self._began_s: float | None = None
         self._status = ""
         self._next_s = float("-inf")
 
@@ -33,7 +39,10 @@ class ServiceBeat:
         if status != self._status and self._notifier.say(STATUS=status):
             self._status = status
         if not self._ready:
-            self._ready = has_begun(children) and self._notifier.say(READY=1)
+            if self._began_s is None:
+                self._began_s = now_s
+            begun = has_begun(children) or now_s - self._began_s >= READY_AT_LATEST_S
+            self._ready = begun and self._notifier.say(READY=1)
             return
         every_s = self._notifier.every_s
         if every_s is None or now_s < self._next_s:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import queue
+import re
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
+from lifelog_lake.collect.process import Backoff, Child, ChildSpec
+from lifelog_lake.collect.service import READY_AT_LATEST_S, ServiceBeat
+from lifelog_lake.places import shipped
 from lifelog_lake.sdnotify import Notifier
 from tests.fixtures.systemd import Manager, a_manager  # noqa: F401
 
@@ -39,3 +44,17 @@ def test_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     notifier = Notifier()
     assert not notifier.heard
     assert not notifier.say(READY=1)
+
+
+def test_a_source_that_is_seldom_looked_at_is_no_reason_to_start_again(manager: Manager) -> None:
+    """A script each hour whose first run gives nothing: systemd would end it, over and over."""
+    child = Child(ChildSpec(name="hourly", argv=(), streams=("s",)), queue.SimpleQueue(), Backoff())
+    service = ServiceBeat(Notifier(manager.env(180)), late_s=30)
+    service.look([child], 1000.0, paused=False)
+    service.look([child], 1000.0 + READY_AT_LATEST_S - 1, paused=False)
+    assert "READY=1" not in manager.listen()
+    service.look([child], 1000.0 + READY_AT_LATEST_S, paused=False)
+    assert manager.listen()[-1] == "READY=1"
+    for unit in (shipped("deploy") / "systemd").glob("lifelog*.service"):
+        (limit,) = re.findall(r"^TimeoutStartSec=(\d+)$", unit.read_text("utf-8"), re.MULTILINE)
+        assert int(limit) > READY_AT_LATEST_S, unit
