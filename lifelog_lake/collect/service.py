@@ -14,7 +14,6 @@ from lifelog_lake.collect.health import state_of
 from lifelog_lake.collect.process import Child
 from lifelog_lake.sdnotify import Notifier
 
-
 #: Less than the units' TimeoutStartSec.
 READY_AT_LATEST_S = 120.0
 
