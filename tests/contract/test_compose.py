@@ -31,7 +31,7 @@ SERVICES: dict[str, dict[str, Any]] = {
         "image": OURS,
         "ports": ["${HUB_BIND:-0.0.0.0}:${HUB_PORT:-8899}:8899"],
         "volumes": ["hub:/data"],
-        "variables": {"ADMIN_PASSWORD", "HUB_BIND", "HUB_PORT", "HUB_URL", "LAKE_BUCKET",
+        "variables": {"ADMIN_PASSWORD", "ALERTS_NOTIFY", "ALERTS_PING_URL", "HUB_BIND", "HUB_PORT", "HUB_URL", "LAKE_BUCKET",
                       "LAKE_PREFIX", "RUSTFS_ACCESS_KEY", "RUSTFS_SECRET_KEY", "TZ"},
         "health": "127.0.0.1:8899/api'",
     },
@@ -68,9 +68,17 @@ SERVICES: dict[str, dict[str, Any]] = {
         "image": OURS,
         "ports": [],
         "volumes": ["worker:/data"],
-        "variables": {"LAKE_BUCKET", "LAKE_PREFIX", "PREFECT_PASSWORD", "RUSTFS_ACCESS_KEY",
-                      "RUSTFS_SECRET_KEY", "TZ"},
+        "variables": {"ALERTS_NOTIFY", "ALERTS_PING_URL", "LAKE_BUCKET", "LAKE_PREFIX",
+                      "PREFECT_PASSWORD", "RUSTFS_ACCESS_KEY", "RUSTFS_SECRET_KEY", "TZ"},
         "health": "127.0.0.1:8081/health'",
+    },
+    "shipper": {
+        "image": OURS,
+        "ports": [],
+        "volumes": ["worker:/data"],
+        "variables": {"LAKE_BUCKET", "LAKE_PREFIX", "RUSTFS_ACCESS_KEY", "RUSTFS_SECRET_KEY",
+                      "TZ"},
+        "health": "127.0.0.1:8770/healthz'",
     },
     "postgres": {
         "image": "postgres:15.18",
@@ -211,6 +219,23 @@ def test_who_reaches_whom(services: dict[str, Any]) -> None:
     assert server["Username"] == environment["POSTGRES_USER"]
     assert server["MaintenanceDB"] == environment["POSTGRES_DB"]
     assert "Password" not in server
+
+
+def test_what_the_worker_has_to_tell_gets_out(services: dict[str, Any]) -> None:
+    """`health` writes alerts into the worker's spool, and sends messages: somebody ships that
+    spool, and a network leads out."""
+    worker, shipper = services["worker"], services["shipper"]
+    assert shipper["command"] == ["collect"]
+    assert shipper["volumes"] == worker["volumes"]
+    for name in ("LIFELOG_DEVICE__NAME", "LIFELOG_LAKE__URL"):
+        assert shipper["environment"][name] == worker["environment"][name]
+    assert worker["depends_on"]["shipper"] == {"condition": "service_healthy"}
+    networks = read("compose.yaml")["networks"]
+    assert any(not (networks[name] or {}).get("internal") for name in worker["networks"])
+    for name in ("hub", "worker"):
+        assert "LIFELOG_ALERTS__NOTIFY" in services[name]["environment"]
+    listens = Settings.model_validate({}).health.listen
+    assert f"http://{listens}/healthz" in " ".join(shipper["healthcheck"]["test"])
 
 
 def test_our_variables_are_settings(services: dict[str, Any]) -> None:
