@@ -111,7 +111,10 @@ if [ "$role" = hub ]; then
     recommends="$recommends, caddy | httpd"
     provides="Provides: lifelog-lake (= $version-1)"
     depends="$depends, systemd | systemd-standalone-sysusers"
-    install -m 755 deploy/packages/debian/hub.postinst "$tree/DEBIAN/postinst"
+    # hub.postinst hub.prerm hub.postrm
+    for script in postinst prerm postrm; do
+        install -m 755 "deploy/packages/debian/hub.$script" "$tree/DEBIAN/$script"
+    done
 fi
 cat >"$tree/DEBIAN/control" <<CONTROL
 Package: $package

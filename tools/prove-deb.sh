@@ -5,7 +5,11 @@
 #   tools/prove-deb.sh dist/lifelog-lake_0.1.0-1_amd64.deb
 set -euo pipefail
 deb=$(realpath "${1:?a package}")
-release=$(. /etc/os-release && echo "$VERSION_CODENAME")
+read -r distribution release < <(. /etc/os-release && echo "$ID $VERSION_CODENAME")
+case $distribution in
+ubuntu) mirror=http://archive.ubuntu.com/ubuntu components=main,universe ;;
+*) mirror=http://deb.debian.org/debian components=main ;;
+esac
 root=$(mktemp -d)
 chmod 755 "$root"
 mounted=()
@@ -17,7 +21,7 @@ trap clean EXIT
 say() { echo "== $*" >&2; }
 
 say "A clean root of $release"
-debootstrap --variant=minbase "$release" "$root" http://deb.debian.org/debian >"$root.log" \
+debootstrap --variant=minbase --components="$components" "$release" "$root" "$mirror" >"$root.log" \
     || { tail -n 20 "$root.log" >&2; exit 1; }
 rm "$root.log"
 for place in proc dev; do
@@ -47,8 +51,12 @@ person lifelog install --no-start
 person test -f /home/ada/.config/systemd/user/lifelog.service
 SCREEN=true person lifelog doctor | grep -A1 'screen' # there is none: it says so
 person lifelog uninstall
+if [ -e "$root/usr/lib/systemd/system/lifelog-hub.service" ]; then
+    within systemctl enable lifelog-hub
+fi
 say "Removed without a trace in /usr"
 within apt-get -qq purge -y "$(dpkg-deb -f "$deb" Package)" >/dev/null
 test ! -e "$root/usr/lib/lifelog-lake"
 test -d "$root/home/ada/.local/share/lifelog/lake"
+test ! -e "$root/etc/systemd/system/multi-user.target.wants/lifelog-hub.service"
 say "All of it"

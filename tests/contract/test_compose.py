@@ -31,8 +31,9 @@ SERVICES: dict[str, dict[str, Any]] = {
         "image": OURS,
         "ports": ["${HUB_BIND:-0.0.0.0}:${HUB_PORT:-8899}:8899"],
         "volumes": ["hub:/data"],
-        "variables": {"ADMIN_PASSWORD", "ALERTS_NOTIFY", "ALERTS_PING_URL", "HUB_BIND", "HUB_PORT", "HUB_URL", "LAKE_BUCKET",
-                      "LAKE_PREFIX", "RUSTFS_ACCESS_KEY", "RUSTFS_SECRET_KEY", "TZ"},
+        "variables": {"ADMIN_PASSWORD", "ALERTS_NOTIFY", "ALERTS_PING_URL", "HUB_BIND",
+                      "HUB_PORT", "HUB_URL", "LAKE_BUCKET", "LAKE_PREFIX", "RUSTFS_ACCESS_KEY",
+                      "RUSTFS_SECRET_KEY", "TZ"},
         "health": "127.0.0.1:8899/api'",
     },
     "bucket": {

@@ -27,6 +27,8 @@ LINTERS = {
     "lifelog-lake.spec": ("rpmspec", "-P"),
     "flake.nix": ("nix-instantiate", "--parse"),
     "debian/hub.postinst": ("sh", "-n"),
+    "debian/hub.postrm": ("sh", "-n"),
+    "debian/hub.prerm": ("sh", "-n"),
     "debian/lifelog.1": ("man", "--warnings", "-l"),
 }
 #: Their versions: all files of a release say the same.
@@ -52,6 +54,43 @@ def test_the_version_is_ours(name: str) -> None:
     found = re.findall(VERSIONED[name], (PACKAGES / name).read_text("utf-8"))
     assert found
     assert set(found) == {__version__}
+
+
+@pytest.mark.parametrize(
+    ("script", "words", "told"),
+    [
+        ("postinst", ("configure", ""), "daemon-reload"),
+        (
+            "postinst",
+            ("configure", "0.0.9-1"),
+            "daemon-reload; try-restart --no-block lifelog-hub.service",
+        ),
+        ("prerm", ("upgrade", "0.2.0-1"), ""),
+        (
+            "prerm",
+            ("remove",),
+            "stop lifelog-hub.service; --no-reload disable lifelog-hub.service",
+        ),
+        ("postrm", ("remove",), "daemon-reload"),
+        ("postrm", ("purge",), ""),
+    ],
+)
+def test_what_the_hubs_package_tells_systemd(
+    tmp_path: Path, script: str, words: tuple[str, ...], told: str
+) -> None:
+    """Started again by an upgrade if it runs, ended before its files go."""
+    text = (PACKAGES / "debian" / f"hub.{script}").read_text("utf-8")
+    (tmp_path / script).write_text(text.replace("/run/systemd/system", str(tmp_path)))
+    for name in ("systemctl", "systemd-sysusers"):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/{name}.calls\n')
+        (tmp_path / name).chmod(0o755)
+    path = f"{tmp_path}:/usr/bin:/bin"
+    subprocess.run(["sh", str(tmp_path / script), *words], env={"PATH": path}, check=True)
+    calls = tmp_path / "systemctl.calls"
+    assert (calls.read_text().splitlines() if calls.exists() else []) == [
+        *filter(None, told.split("; "))
+    ]
+    assert f"hub.{script}" in (ROOT / "tools" / "build-deb.sh").read_text("utf-8")
 
 
 def test_what_is_installed_is_pinned_by_hash() -> None:
@@ -105,6 +144,21 @@ def test_each_system_is_tested_and_a_release_is_signed() -> None:
     assert set(jobs["release"]["needs"]) == {"wheel", "deb", "image"}
     assert release.count("actions/attest-build-provenance@") == 2
     assert "sha256sum" in release
+
+
+def test_a_workflow_installs_what_its_scripts_ask_for() -> None:
+    """A runner's Ubuntu has neither lintian nor debootstrap, and isn't root."""
+    tools = {"deb": {"dpkg-dev", "fakeroot", "lintian"}, "prove-deb": {"debootstrap"}}
+    called = set()
+    for path in WORKFLOWS:
+        for job in yaml.safe_load(path.read_text("utf-8"))["jobs"].values():
+            scripts = "\n".join(step.get("run", "") for step in job["steps"])
+            for target, packages in tools.items():
+                if re.search(rf"^make .*\b(?<!-){target}\b", scripts, re.MULTILINE):
+                    called.add(target)
+                    assert job["container"], "as root, on Debian"
+                    assert packages <= set(re.findall(r"[\w.-]+", scripts)), target
+    assert called == set(tools)
 
 
 def test_every_target_of_make_that_a_workflow_calls_is_there() -> None:
