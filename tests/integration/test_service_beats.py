@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
+import psutil
 import pytest
 
 from lifelog_lake.clock import SystemClock
 from lifelog_lake.collect.health import read_status
+from lifelog_lake.errors import Locked
+from lifelog_lake.locks import FileLock
 from lifelog_lake.pause import set_pause
 from tests.fixtures.device import Device, a_device, stop, wait_for  # noqa: F401
 from tests.fixtures.systemd import Manager, a_manager  # noqa: F401
@@ -19,9 +24,25 @@ QUICK = "tick_s=0.1, status_s=0.1, backoff=Backoff(first_s=0.1, most_s=1.0)"
 #: A child says something each five seconds at least.
 BEATS = f"late_s=7, {QUICK}"
 BEAT_S = 0.4
-SILENT_S = 3.0
+SILENT_S = 2.0
 
 one_address = pytest.mark.parametrize("manager", ["path"], indirect=True)
+
+
+def freeze(pid: int, path: Path) -> None:
+    """Stop a collector's process, but not while it holds its stream's lock: the supervisor itself
+    would stand still at the next pulse, which the second half of the test is for."""
+    lock, process = FileLock(path), psutil.Process(pid)
+    try:
+        while True:
+            os.kill(pid, signal.SIGSTOP)
+            wait_for(lambda: process.status() == psutil.STATUS_STOPPED, "the collector's stop")
+            with contextlib.suppress(Locked):
+                lock.acquire_now("A test")
+                return
+            os.kill(pid, signal.SIGCONT)
+    finally:
+        lock.close()
 
 
 @one_address
@@ -36,7 +57,7 @@ def test_ready_beats_silence_and_the_end(device: Device, manager: Manager) -> No
 
     # A collector's loop is frozen: systemd hears nothing, though the supervisor goes on.
     pid = device.pid("ticker")
-    os.kill(pid, signal.SIGSTOP)
+    freeze(pid, device.path / "spool" / "sensor" / "lock")
     manager.until_silence(SILENT_S)
     at = (read_status(device.path / "run") or {})["at"]
     wait_for(lambda: (read_status(device.path / "run") or {})["at"] != at, "the supervisor's loop")
