@@ -281,7 +281,7 @@ def _service(home: Home) -> Check:
 
     state = service_state(home.path)
     if not state.installed:
-        remedy = "To record from each login on: lifelog install"
+        remedy = state.hint or "To record from each login on: lifelog install"
         return Check(name="service", state="ok", message="Not installed.", remedy=remedy)
     return Check(
         name="service",

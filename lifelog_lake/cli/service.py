@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shlex
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -90,6 +92,7 @@ def install(
         if not dry_run:
             _need_root()
     else:
+        _refuse_sudo()
         opened = here(context, home)
         wanted = _wanted(opened, role, headless, activitywatch)
         manager = fleet.manager_of(opened.path)
@@ -131,11 +134,17 @@ def uninstall(
 
     where, lake = HUB_HOME, str(HUB_HOME / "lake")
     if not system:
+        _refuse_sudo()
         opened = here(context, home)
         where, lake = opened.path, opened.lake_url
     elif not dry_run:
         _need_root()
     manager = fleet.manager_of(where, system=system)
+    if other := fleet.other_home(manager, where):
+        raise UsageError(
+            f"The service records into {other}, not into {where}.",
+            hint=f"To remove it: lifelog --home {shlex.quote(str(other))} uninstall",
+        )
     plan = fleet.plan_uninstall(manager)
     if dry_run:
         _show(plan)
@@ -213,6 +222,16 @@ def _program(word: str) -> Path | None:
     return Path(found).absolute()
 
 
+def _refuse_sudo() -> None:
+    """Before the home is opened: a root's file there would keep its person out."""
+    by_sudo = os.environ.get("SUDO_UID", "0") not in ("", "0")
+    if sys.platform != "win32" and os.geteuid() == 0 and by_sudo:
+        raise UsageError(
+            "With sudo it would be root's own service, not yours.",
+            hint="Leave sudo out. A hub of the whole machine: --role hub --system.",
+        )
+
+
 def _need_root() -> None:
     if sys.platform == "win32" or os.geteuid() != 0:
         raise UsageError(
@@ -262,6 +281,11 @@ def _remarks(wanted: Wanted, *, system: bool) -> list[str]:
             f"The service doesn't see {', '.join(unseen)} of this terminal: put settings into "
             "config.toml, and keys where docs/s3.md says."
         )
+    if _is_short_lived(wanted.python):
+        remarks.append(
+            f"{wanted.python} lies where things are cleared away, and the service ends with it. "
+            'To stay: uv tool install "lifelog-lake[device]", then lifelog install.'
+        )
     linux = sys.platform.startswith("linux")
     if linux and not system and not wanted.headless and not _graphical():
         remarks.append(
@@ -270,6 +294,15 @@ def _remarks(wanted: Wanted, *, system: bool) -> list[str]:
             "session, docs/install.md has the two lines for it."
         )
     return remarks
+
+
+def _is_short_lived(python: Path) -> bool:
+    """A temporary directory, or a cache: `uvx` and `pipx run` make their environments there."""
+    caches = {".cache", "cache", "caches"}
+    temporary = Path(tempfile.gettempdir())
+    return python.is_relative_to(temporary) or not caches.isdisjoint(
+        part.lower() for part in python.parts
+    )
 
 
 def _graphical() -> bool:

@@ -80,6 +80,11 @@ def plan_install(manager: Manager, wanted: Wanted, *, start: bool) -> Plan:
     outdated = bool(state.active) and _running_version(wanted.home) not in (None, __version__)
     commands: list[Command] = []
     remarks: list[str] = []
+    if other := other_home(manager, wanted.home):
+        remarks.append(
+            f"The service recorded into {other} until now. What is there stays; a login has one "
+            "service, and nothing is recorded there any more."
+        )
     if found or (start and (outdated or not state.active)):
         if why := manager.unreachable():
             remarks.append(f"It begins with the next login: {why}.")
@@ -100,12 +105,26 @@ def plan_uninstall(manager: Manager) -> Plan:
     return Plan(changes=found, before=tuple(manager.stop()), commands=tuple(manager.forget()))
 
 
+def other_home(manager: Manager, home: Path) -> Path | None:
+    """The home that the installed service records into, if that is another one."""
+    serves = manager.serves()
+    return None if serves is None or serves.resolve() == home.resolve() else serves
+
+
 def service_state(home: Path) -> ServiceState:
     """How this home's service is, the person's or the machine's."""
     try:
-        state = manager_of(home).state()
+        manager = manager_of(home)
     except UsageError as error:
         return ServiceState(name="service", installed=False, detail=error.message)
+    state = manager.state()
+    if other := other_home(manager, home):
+        return ServiceState(
+            name=state.name,
+            installed=False,
+            detail="installed for another home",
+            hint=f"none for this home: {state.name} records into {other}",
+        )
     if not state.installed and sys.platform.startswith("linux"):
         machine = MachineSystemd().state()
         return machine if machine.installed else state

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from xml.parsers.expat import ExpatError
 from xml.sax.saxutils import escape
 
 from lifelog_lake.errors import UsageError
@@ -49,6 +50,11 @@ class LaunchAgent:
         """See :class:`~lifelog_lake.fleet.service.Manager`."""
         return [self._path]
 
+    def serves(self) -> Path | None:
+        """See :class:`~lifelog_lake.fleet.service.Manager`."""
+        home = _property(self._path, "WorkingDirectory")
+        return None if home is None else Path(home)
+
     def unreachable(self) -> str:
         """See :class:`~lifelog_lake.fleet.service.Manager`."""
         said = ask(("launchctl", "print", _domain()))
@@ -91,14 +97,13 @@ class LaunchAgent:
         detail = found[1] if found else "not loaded"
         if ended and ended[1] not in ("0", "(never exited)"):
             detail += f", last exit code {ended[1]}"
+        words = f"Its last words: {_property(self._path, 'StandardErrorPath')}"
         return ServiceState(
             name=LABEL,
             installed=True,
             active=active,
             detail=detail,
-            hint=""
-            if active
-            else f"Its last words: {_stderr(self._path)}; start it: lifelog install",
+            hint="" if active else f"{words}; start it: lifelog install",
         )
 
 
@@ -106,8 +111,12 @@ def _domain() -> str:
     return f"gui/{os.getuid()}"
 
 
-def _stderr(path: Path) -> str:
+def _property(path: Path, key: str) -> str | None:
+    """A text of a property list; None if it can't be read, or has none."""
     import plistlib
 
-    with path.open("rb") as file:
-        return str(plistlib.load(file).get("StandardErrorPath"))
+    try:
+        value = plistlib.loads(path.read_bytes()).get(key)
+    except (OSError, ValueError, ExpatError):
+        return None
+    return value if isinstance(value, str) else None

@@ -86,7 +86,7 @@ class ServiceState:
     def words(self) -> str:
         """In a line."""
         if not self.installed:
-            return "not installed; from each login on: lifelog install"
+            return self.hint or "not installed; from each login on: lifelog install"
         return f"{self.name}: {self.detail}" + (f". {self.hint}" if self.hint else "")
 
 
@@ -100,6 +100,9 @@ class Manager(Protocol):
 
     def owned(self) -> list[Path]:
         """Every path that may be ours, whatever was wanted before."""
+
+    def serves(self) -> Path | None:
+        """The home that the service which is installed records into; None without one."""
 
     def unreachable(self) -> str:
         """Why it can't start anything here and now; empty if it can."""

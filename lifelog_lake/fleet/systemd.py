@@ -104,6 +104,15 @@ class UserSystemd:
             )
         ]
 
+    def serves(self) -> Path | None:
+        """See :class:`~lifelog_lake.fleet.service.Manager`."""
+        try:
+            text = (self._directory / UNIT).read_text("utf-8")
+        except (OSError, ValueError):
+            return None
+        found = re.search(r"^WorkingDirectory=(/.+)$", text, re.MULTILINE)
+        return Path(found[1].replace("%%", "%")) if found else None
+
     def unreachable(self) -> str:
         """See :class:`~lifelog_lake.fleet.service.Manager`."""
         said = ask(("systemctl", "--user", "show-environment"))
@@ -208,6 +217,10 @@ class MachineSystemd:
     def owned(self) -> list[Path]:
         """See :class:`~lifelog_lake.fleet.service.Manager`."""
         return [self._users, self._units / HUB_UNIT, self._link()]
+
+    def serves(self) -> Path | None:
+        """See :class:`~lifelog_lake.fleet.service.Manager`."""
+        return HUB_HOME if (self._units / HUB_UNIT).exists() else None
 
     def unreachable(self) -> str:
         """See :class:`~lifelog_lake.fleet.service.Manager`."""

@@ -71,6 +71,10 @@ class TaskScheduler:
         """See :class:`~lifelog_lake.fleet.service.Manager`."""
         return [self._path(TASK), self._path(AW_TASK)]
 
+    def serves(self) -> Path | None:
+        """See :class:`~lifelog_lake.fleet.service.Manager`."""
+        return self._directory.parent if self._path(TASK).exists() else None
+
     def unreachable(self) -> str:
         """See :class:`~lifelog_lake.fleet.service.Manager`."""
         said = ask(("schtasks", "/Query", "/FO", "LIST"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -240,6 +241,57 @@ def test_what_would_end_it_at_each_start_is_told_at_once(person: Person, home: P
 def test_what_cannot_be(person: Person, words: tuple[str, ...], what: str) -> None:
     assert what in said(person.types("install", *words, code=2))
     assert person.tree() == {}
+
+
+def test_a_login_has_one_service(person: Person, home: Path) -> None:
+    """Nobody takes another home's service away, or over, without a word."""
+    person.types("install", "--no-start")
+    other = home.parent / "another one"
+    tree = person.tree()
+    words = said(person.types("--home", str(other), "uninstall", code=2))
+    assert f"records into {home}, not into {other}" in words
+    assert f"lifelog --home {home} uninstall" in words
+    assert person.tree() == tree
+    state = json.loads(person.types("--home", str(other), "status", "--json", code=1).stdout)
+    assert state["service"]["installed"] is False
+    assert str(home) in state["service"]["hint"]
+    words = said(person.types("--home", str(other), "install", "--no-start"))
+    assert f"recorded into {home} until now" in words
+    words = said(person.types("uninstall", code=2))
+    assert f"records into {other}, not into {home}" in words
+    person.types("--home", str(other), "uninstall")
+    assert person.tree() == {}
+
+
+@pytest.mark.parametrize("command", ["install", "uninstall"])
+def test_sudo_is_refused(
+    person: Person, home: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    """Root's files in a person's home would keep that person out of it."""
+    from lifelog_lake.cli import app
+
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setenv("SUDO_UID", "1000")
+    monkeypatch.setenv("LIFELOG_HOME", str(home))
+    assert app.run([command]) == 2
+    assert not home.exists()
+    assert person.tree() == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "short"),
+    [
+        ("~/.cache/uv/archive-v0/x1/bin/python", True),  # uvx
+        ("~/AppData/Local/uv/cache/archive-v0/x1/Scripts/python.exe", True),
+        (f"{tempfile.gettempdir()}/venv/bin/python", True),
+        ("~/.local/share/uv/tools/lifelog-lake/bin/python", False),
+        ("/opt/lifelog/bin/python", False),
+    ],
+)
+def test_a_program_that_will_be_cleared_away(path: str, short: bool) -> None:
+    from lifelog_lake.cli.service import _is_short_lived
+
+    assert _is_short_lived(Path(path)) is short
 
 
 def test_a_terminal_keeps_the_home(person: Person, home: Path) -> None:

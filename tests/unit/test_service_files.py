@@ -76,6 +76,7 @@ def test_systemd_finds_nothing_to_say_against_the_units(
     keeper = wanted(home, role=role, headless=headless, activitywatch=Path("/bin/sleep"))
     files = UserSystemd(tmp_path / "user").files(keeper)
     write([(file.path, file.content, file.link) for file in files])
+    assert UserSystemd(tmp_path / "user").serves() == home
     target = "default.target" if headless else "graphical-session.target"
     for name in ("lifelog", "lifelog-activitywatch"):
         unit = tmp_path / "user" / f"{name}.service"
@@ -224,6 +225,10 @@ def test_the_property_list(tmp_path: Path, role: str) -> None:
     assert content["ThrottleInterval"] == 10
     assert content["ProcessType"] in PROCESS_TYPES
     assert content["Umask"] == 0o077
+    agent = LaunchAgent(tmp_path)
+    assert agent.serves() is None
+    apply(changes(agent, wanted(home, role=role)))
+    assert agent.serves() == home
     assert content["StandardErrorPath"] == f"{home}/logs/service.stderr"
     assert content["StandardOutPath"] == os.devnull, "the address with its token isn't for a file"
 
