@@ -111,7 +111,6 @@ if [ "$role" = hub ]; then
     recommends="$recommends, caddy | httpd"
     provides="Provides: lifelog-lake (= $version-1)"
     depends="$depends, systemd | systemd-standalone-sysusers"
-    # hub.postinst hub.prerm hub.postrm
     for script in postinst prerm postrm; do
         install -m 755 "deploy/packages/debian/hub.$script" "$tree/DEBIAN/$script"
     done

@@ -60,17 +60,9 @@ def test_the_version_is_ours(name: str) -> None:
     ("script", "words", "told"),
     [
         ("postinst", ("configure", ""), "daemon-reload"),
-        (
-            "postinst",
-            ("configure", "0.0.9-1"),
-            "daemon-reload; try-restart --no-block lifelog-hub.service",
-        ),
+        ("postinst", ("configure", "0.0.9-1"), "daemon-reload; try-restart lifelog-hub.service"),
         ("prerm", ("upgrade", "0.2.0-1"), ""),
-        (
-            "prerm",
-            ("remove",),
-            "stop lifelog-hub.service; --no-reload disable lifelog-hub.service",
-        ),
+        ("prerm", ("remove",), "stop lifelog-hub.service"),
         ("postrm", ("remove",), "daemon-reload"),
         ("postrm", ("purge",), ""),
     ],
@@ -80,17 +72,26 @@ def test_what_the_hubs_package_tells_systemd(
 ) -> None:
     """Started again by an upgrade if it runs, ended before its files go."""
     text = (PACKAGES / "debian" / f"hub.{script}").read_text("utf-8")
-    (tmp_path / script).write_text(text.replace("/run/systemd/system", str(tmp_path)))
-    for name in ("systemctl", "systemd-sysusers"):
-        (tmp_path / name).write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/{name}.calls\n')
+    for place in ("/run/systemd/system", "/etc/systemd/system"):
+        text = text.replace(place, str(tmp_path))
+    (tmp_path / script).write_text(text)
+    link = tmp_path / "multi-user.target.wants" / "lifelog-hub.service"
+    link.parent.mkdir()
+    link.symlink_to("/usr/lib/systemd/system/lifelog-hub.service")
+    for name in ("systemctl", "deb-systemd-invoke", "systemd-sysusers"):
+        told_to = "users" if name == "systemd-sysusers" else "calls"
+        (tmp_path / name).write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/{told_to}\n')
         (tmp_path / name).chmod(0o755)
     path = f"{tmp_path}:/usr/bin:/bin"
     subprocess.run(["sh", str(tmp_path / script), *words], env={"PATH": path}, check=True)
-    calls = tmp_path / "systemctl.calls"
+    calls = tmp_path / "calls"
     assert (calls.read_text().splitlines() if calls.exists() else []) == [
         *filter(None, told.split("; "))
     ]
-    assert f"hub.{script}" in (ROOT / "tools" / "build-deb.sh").read_text("utf-8")
+    assert link.is_symlink() is (words[0] != "purge")
+    build = (ROOT / "tools" / "build-deb.sh").read_text("utf-8")
+    (scripts,) = re.findall(r"for script in (.+); do", build)
+    assert script in scripts.split()
 
 
 def test_what_is_installed_is_pinned_by_hash() -> None:
