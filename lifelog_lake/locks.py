@@ -6,9 +6,11 @@ behind. The file itself stays: removing it would let two processes lock two diff
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -75,6 +77,31 @@ class FileLock:
     ) -> None:
         _unlock(self._fd)
         self._thread_lock.release()
+
+    @contextlib.contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """Hold the lock; :class:`Locked` if another has it for so long."""
+        deadline_s = time.monotonic() + seconds
+        if not self._thread_lock.acquire(timeout=max(seconds, 0.0)):
+            raise self._held()
+        try:
+            while not _try_lock(self._fd):
+                if time.monotonic() >= deadline_s:
+                    raise self._held()
+                time.sleep(0.01)
+            try:
+                yield
+            finally:
+                _unlock(self._fd)
+        finally:
+            self._thread_lock.release()
+
+    def _held(self) -> Locked:
+        return Locked(
+            "Another process holds this lock and doesn't let it go.",
+            hint="If it hangs, `lifelog up` ends it by itself.",
+            path=str(self.path),
+        )
 
     def acquire_now(self, what: str) -> None:
         """Take the lock for the process's life, or raise :class:`Locked` with the holder's pid."""

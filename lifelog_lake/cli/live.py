@@ -248,7 +248,7 @@ class Live:
     def _stats(self) -> dict[str, StreamStats]:
         try:
             self._spool = self._spool or Spool.of(self._home, self._clock)
-            return self._spool.stats()
+            return self._spool.stats(within_s=LOOK_EVERY_S)
         except (OSError, LifelogError) as error:  # the supervisor says it too, in its pulse
             structlog.get_logger(__name__).warning("spool_not_read", error=error)
             return {}

@@ -58,7 +58,7 @@ def status(context: typer.Context, home: HomeOption = None, as_json: JsonOption 
     in_force: dict[str, Any] | None = None
     if pause is not None:
         in_force = {"since": pause.since_us, "until": pause.until_us}
-    stats = Spool.of(opened, clock).stats()
+    stats = Spool.of(opened, clock).stats(within_s=2.0)
     service = service_state(opened.path)
     board = make_board(
         said,

@@ -42,6 +42,8 @@ from lifelog_lake.sdnotify import Notifier
 from lifelog_lake.spool import Spool, StreamStats
 
 SHIPPER = "ship"
+#: How long a stream's lock is waited for: a child that is stopped may hold it.
+LOCK_S = 2.0
 
 #: Kinds of lifecycle rows for a child's change of state: on entering it, on leaving it.
 _ENTERED = {"unavailable": "unavailable", "full": "full", "error": "error"}
@@ -306,7 +308,7 @@ class Supervisor:
         return health.checks(self._children, self._aw.result, care)
 
     def _write_pulse(self) -> None:
-        self._last_stats = stats = self._stats()
+        self._last_stats = stats = self._last_stats | self._stats()
         for child in self._children:
             child.know_rows(stats)
         data = health.pulse_data(
@@ -322,7 +324,7 @@ class Supervisor:
 
     def _stats(self) -> dict[str, StreamStats]:
         try:
-            return self._spool.stats()
+            return self._spool.stats(within_s=LOCK_S)
         except (OSError, LifelogError) as error:  # a failing disk must not end the supervision
             self._log.warning("spool_not_read", reason=describe(error))
             return {}

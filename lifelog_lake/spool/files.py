@@ -57,6 +57,12 @@ class StreamFiles:
         """
         return self  # not a generator: those cost a tenth of an append
 
+    @contextlib.contextmanager
+    def locked_within(self, seconds: float) -> Iterator[StreamState]:
+        """As :meth:`locked`, but raise :class:`~lifelog_lake.errors.Locked` after so long."""
+        with self._lock.within(seconds):
+            yield self._refresh()
+
     def __enter__(self) -> StreamState:
         self._lock.__enter__()
         try:

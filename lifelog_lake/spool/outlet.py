@@ -271,9 +271,13 @@ class Outlet:
         newest = max(lines, key=lambda line: line.seq, default=None)
         return None if newest is None else Record(newest.seq, orjson.loads(newest.payload))
 
-    def stats(self) -> StreamStats:
-        """How the stream stands, from its files."""
-        with self._files.locked() as state:
+    def stats(self, within_s: float | None = None) -> StreamStats:
+        """How the stream stands, from its files.
+
+        Raises :class:`~lifelog_lake.errors.Locked` if its lock isn't to be had within a time.
+        """
+        files = self._files
+        with files.locked() if within_s is None else files.locked_within(within_s) as state:
             next_seq = self._files.next_seq(state)
             names = [
                 name

@@ -15,7 +15,7 @@ import orjson
 from lifelog_lake import fsio
 from lifelog_lake.clock import Clock, SystemClock
 from lifelog_lake.config import SpoolSettings
-from lifelog_lake.errors import SpoolError, SpoolFull
+from lifelog_lake.errors import Locked, SpoolError, SpoolFull
 from lifelog_lake.events import STREAMS, Event, new_id
 from lifelog_lake.home import Home
 from lifelog_lake.locks import FileLock
@@ -111,12 +111,16 @@ class Spool:
         """Bytes that went in through this object, by stream."""
         return {stream: inlet.written_bytes for stream, inlet in self._inlets.items()}
 
-    def stats(self) -> dict[str, StreamStats]:
-        """How each stream stands."""
+    def stats(self, within_s: float | None = None) -> dict[str, StreamStats]:
+        """How each stream stands.
+
+        With ``within_s``, a stream is left out whose lock another process holds for so long: it
+        may be stopped, and who watches over it must not wait for it.
+        """
         found = {}
         for name in self.streams():
-            with translated(name):
-                found[name] = self.outlet(name).stats()
+            with translated(name), contextlib.suppress(Locked):
+                found[name] = self.outlet(name).stats(within_s)
         return found
 
     def renew(

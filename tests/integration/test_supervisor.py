@@ -16,6 +16,7 @@ from lifelog_lake.clock import SystemClock
 from lifelog_lake.collect.supervisor import Supervisor
 from lifelog_lake.errors import Locked, UsageError
 from lifelog_lake.events import BlobSource, new_event
+from lifelog_lake.locks import FileLock
 from lifelog_lake.pause import clear_pause, set_pause
 from lifelog_lake.spool import Spool
 from tests.fixtures.device import SOON_S, Device, a_device, gone, stop, wait_for  # noqa: F401
@@ -97,6 +98,21 @@ def test_a_frozen_child_is_killed_and_started_again(device: Device) -> None:
     assert gone(pid)
     before = len(device.rows("sensor"))
     wait_for(lambda: len(device.rows("sensor")) > before, "rows of the new process")
+
+
+def test_one_that_is_frozen_while_it_appends_is_killed_too(device: Device) -> None:
+    device.use("ticker")
+    device.supervise(timing=f"alive_s=20, pulse_s=0.5, {QUICK}")
+    pid = device.pid("ticker")
+    wait_for(lambda: device.rows("sensor"), "a row")
+    lock = FileLock(device.path / "spool" / "sensor" / "lock")
+    try:
+        with lock:  # as it would hold it itself
+            os.kill(pid, signal.SIGSTOP)
+            assert "no beat" in str(device.told("restarted", "ticker")["reason"])
+    finally:
+        lock.close()
+    assert gone(pid)
 
 
 def test_a_child_that_hangs_in_foreign_code_is_killed(device: Device) -> None:
