@@ -20,7 +20,8 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 # A real ActivityWatch server for the tests: its pins don't fit ours. It goes and comes with .venv.
 AW := $(VENV)/aw-server
-# Most tests wait for processes more than they work: three keep two cores busy.
+# Most tests wait for processes more than they work: three keep two cores busy. Files are taken
+# in their order, units last: the slow ones don't come at the end, when workers run idle.
 WORKERS ?= 3
 
 # What rides in the wheel as data is copied at installation, editable or not.
@@ -46,7 +47,7 @@ run: setup ## Record this device and open its pages (ARGS="--port 8899" are hand
 
 test: setup lint $(AW)/.made ## Lint, types and all tests but bench and soak (ARGS go to pytest)
 	@tools/system-packages.sh test
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup ## Format check, lint and strict types
 	$(BIN)/ruff format --check --quiet .
