@@ -6,9 +6,11 @@ hook of :mod:`lifelog_lake.fsio`.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +27,7 @@ from lifelog_lake.ship import Shipped, Shipper
 from lifelog_lake.spool import Record, Spool
 
 H = TypeVar("H", bound=fsio.Hook)
+T = TypeVar("T")
 #: 2026-01-02T03:04:05Z, when everything in these tests begins.
 T0 = 1_767_323_045 * US_PER_S
 
@@ -210,3 +213,9 @@ def flipped(content: bytes, position: int, bit: int) -> bytes:
 def seqs(records: Sequence[Record]) -> list[int]:
     """Their seqs."""
     return [record.seq for record in records]
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """In a thread without a loop: a browser's tests leave one in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()

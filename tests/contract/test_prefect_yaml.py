@@ -5,7 +5,6 @@ In a process of its own: Prefect reads its surroundings when it is imported.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import pytest
 
 from flows.jobs import JOBS, settings_of
 from lifelog_lake.config import Settings
+from tests.helpers import run_async
 
 ROOT = Path(__file__).resolve().parents[2]
 READ = """
@@ -95,6 +95,6 @@ def test_a_server_takes_null_for_a_default() -> None:
         async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
             return await client.post("/", json={"limit": None, "offset": None})
 
-    answer = asyncio.run(ask())
+    answer = run_async(ask())
     assert answer.status_code == 200
     assert answer.json() == [5, 0]

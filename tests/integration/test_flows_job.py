@@ -6,12 +6,9 @@ import asyncio
 import signal
 import subprocess
 import sys
-from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any, TypeVar
 
 import orjson
 import pytest
@@ -26,18 +23,10 @@ from lifelog_lake.lake import parse_url
 from lifelog_lake.lake.lease import hold
 from tests.fixtures.device import gone, wait_for
 from tests.fixtures.flows import environment
-from tests.helpers import make_home, ship, window
-
-T = TypeVar("T")
+from tests.helpers import make_home, run_async, ship, window
 
 FLOWS = tuple(JOBS)
 HANGS = "import os, time; print(os.getpid(), file=open({path!r}, 'w'), flush=True); time.sleep(600)"
-
-
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """In a thread without a loop: a browser's tests leave one in this one."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, work).result()
 
 
 @pytest.fixture
@@ -58,7 +47,7 @@ def test_each_job_works_without_prefect(home: Home, name: str) -> None:
 
 
 def test_a_jobs_process_says_its_outcome(home: Home) -> None:
-    outcome = run(child.run(child.argv_of("summaries", home.path)))
+    outcome = run_async(child.run(child.argv_of("summaries", home.path)))
     assert isinstance(outcome, Outcome)
     assert outcome.job == "summaries"
 
@@ -67,22 +56,22 @@ def test_what_may_pass_and_what_may_not_are_told_apart(home: Home) -> None:
     lake = Path(home.lake_url)
     lake.rename(lake.with_name("away"))
     with pytest.raises(Transient, match="There is no lake at"):
-        run(child.run(child.argv_of("summaries", home.path)))
+        run_async(child.run(child.argv_of("summaries", home.path)))
     lake.with_name("away").rename(lake)
     (lake / "lake.json").write_text("{}")
     with pytest.raises(Terminal, match="can't be read"):
-        run(child.run(child.argv_of("summaries", home.path)))
+        run_async(child.run(child.argv_of("summaries", home.path)))
 
 
 def test_one_that_another_does_is_busy(home: Home) -> None:
     store = parse_url(home.lake_url, home)
     with hold(store, "compact", "another hub", SystemClock()), pytest.raises(Locked):
-        run(child.run(child.argv_of("compact", home.path)))
+        run_async(child.run(child.argv_of("compact", home.path)))
 
 
 def test_a_process_that_dies_is_an_error() -> None:
     with pytest.raises(Terminal, match="ended with 7"):
-        run(child.run([sys.executable, "-c", "raise SystemExit(7)"]))
+        run_async(child.run([sys.executable, "-c", "raise SystemExit(7)"]))
 
 
 @pytest.fixture
@@ -101,7 +90,7 @@ def test_one_that_hangs_is_gone_when_its_caller_gives_up(pid: Path) -> None:
         with pytest.raises(asyncio.CancelledError):
             await call
 
-    run(give_up())
+    run_async(give_up())
     assert gone(int(pid.read_text()))
 
 
