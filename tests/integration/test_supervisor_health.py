@@ -82,7 +82,7 @@ def test_one_that_beats_without_data_is_started_again(device: Device) -> None:
     assert gone(pid)
     at = device.status()["blind"]["observed_at"]["sensor"]  # type: ignore[index]
     assert logged(device) == [f"last event timestamp is too old: {iso(at)}. Restarting."]
-    assert device.pid("blind", "stale") != pid
+    wait_for(lambda: device.pid("blind", "stale") != pid, "a new process that sees nothing", 120)
     wait_for(lambda: any("blind" in one for one in reasons(device)), "a reason")
     assert sample(device, "lifelog_restarts_total", collector="blind") == 1
     assert sample(device, "lifelog_stream_well", collector="blind", stream="sensor") == 0
