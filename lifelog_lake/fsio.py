@@ -14,6 +14,7 @@ a new file.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import sys
@@ -150,10 +151,13 @@ def make_dirs(path: Path, *, at: str, mode: int = PRIVATE_DIR, root: Path | None
     """Create ``path`` and its missing parents; each new entry is durable on return.
 
     With ``root``, directories below it that exist already are made durable too, once a process:
-    whoever made them may have been killed before the sync.
+    whoever made them may have been killed before the sync. ``root`` itself is never made: where it
+    is missing, its disk is, and what was written would lie below the mount point.
     """
     if path in _durable_dirs and path.is_dir():
         return
+    if root is not None and not root.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(root))
     chain = []
     here = path
     while not here.is_dir() or (root is not None and root in here.parents):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,25 @@ def test_a_lake_that_is_gone_is_not_made_anew(tmp_path: Path) -> None:
     ship(home)
     assert len(ids(home, "window")) == 3
     verified(home)
+
+
+def test_a_lake_that_goes_while_it_is_written_is_not_made_anew(tmp_path: Path) -> None:
+    """Its disk was unmounted: what a writer made anew would lie below the mount point."""
+    home, source = make_home(tmp_path / "home"), tmp_path / "source"
+    source.write_bytes(b"picture")
+    target = parse_url(home.lake_url, home)
+    assert isinstance(target, LocalTarget)
+    target.write("control/one", b"1", at="test")
+    target.root.rename(tmp_path / "away")
+    writers: list[Callable[[], object]] = [
+        lambda: target.write("control/one", b"2", at="test"),
+        lambda: target.write_new("control/two", b"2", at="test"),
+        lambda: target.put_blob(source, hashlib.sha256(b"picture").hexdigest()),
+    ]
+    for writer in writers:
+        with pytest.raises(FileNotFoundError):
+            writer()
+    assert not target.root.exists()
 
 
 def test_another_lake_in_its_place_is_not_used(tmp_path: Path) -> None:
