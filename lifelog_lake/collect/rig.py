@@ -173,11 +173,20 @@ class Held:
 
     def more_than(self, before: Held) -> list[str]:
         """What is held here and wasn't before, in words."""
-        more = [*(self.threads - before.threads), *(self.processes - before.processes)]
-        said = [str(one) for one in more]
+        said = [str(one) for one in self.threads - before.threads]
+        said += [str(one) for one in self.processes_since(before)]
         if self.files > before.files:
             said.append(f"{self.files - before.files} open files")
         return said
+
+    def processes_since(self, before: Held) -> set[psutil.Process]:
+        """Those that weren't there before, nor were begun by one that was (a shared browser)."""
+        found = set()
+        for process in self.processes - before.processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if not before.processes.intersection(process.parents()):
+                    found.add(process)
+        return found
 
 
 def until_let_go(before: Held, within_s: float = 10.0) -> None:

@@ -268,6 +268,30 @@ def test_one_thread_that_ends_hides_none_that_is_left() -> None:
         until_let_go(before, 1.0)
 
 
+def test_what_another_program_begins_is_not_the_collectors() -> None:
+    """A browser that tests share begins processes when it likes."""
+    code = (
+        "import subprocess, sys; input();"
+        "child = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE);"
+        "print(child.pid, flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as shared:
+        assert shared.stdin
+        assert shared.stdout
+        before = Held.now()
+        shared.stdin.write(b"\n")
+        shared.stdin.flush()
+        grandchild = int(shared.stdout.readline())
+        with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as mine:
+            now = Held.now()
+            assert grandchild in {process.pid for process in now.processes}
+            assert {process.pid for process in now.processes_since(before)} == {mine.pid}
+            mine.communicate()
+        shared.communicate()
+
+
 def test_what_it_is_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     for key, value in (("name", "Two Words"), ("streams", ()), ("streams", ("pulse",))):
         with monkeypatch.context() as patch:

@@ -1,4 +1,4 @@
-"""Cuts the power at one fault point after the other: ``python -m tests.crash.power DIR [care]``.
+"""Cuts the power at one fault point after the other: ``-m tests.crash.power DIR SCENE WHICH``.
 
 One run of the work is followed by a :class:`~tests.crash.disk.ForgetfulDisk`; at the chosen points
 it writes down the trees that may be found afterwards. Each is then started again, as after a kill.
@@ -89,15 +89,15 @@ class Caring:
         return care.after(disk, ledger.read_text())
 
 
-def main(directory: Path, scene: Scene) -> None:
-    """Follow one run, then restart from each of its trees."""
+def main(directory: Path, scene: Scene, which: str) -> None:
+    """Follow one run, then restart from each of its trees; ``which`` as in ``chosen``."""
     base, images, stash = (directory / name for name in ("base", "images", "stash"))
     for path in (base, images, stash):
         path.mkdir()
     run(lambda: scene.prepare(base / "disk", base / "ledger"))
     names = follow(scene, base, directory, set())
     print(orjson.dumps({"points": Counter(names)}).decode(), flush=True)
-    follow(scene, base, directory, set(chosen(names, "plain")))
+    follow(scene, base, directory, set(chosen(names, which)))
     for image in sorted(images.iterdir()):
         for way in WAYS:
             found = restart(scene, directory, image, way)
@@ -139,4 +139,4 @@ def restart(scene: Scene, directory: Path, image: Path, way: str) -> list[str]:
 
 if __name__ == "__main__":
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    main(Path(sys.argv[1]), Caring() if sys.argv[2:] == ["care"] else Shipping())
+    main(Path(sys.argv[1]), {"ship": Shipping, "care": Caring}[sys.argv[2]](), sys.argv[3])

@@ -1,7 +1,7 @@
 """Kills a device at one fault point after the other.
 
-``python -m tests.crash.sweep PATH DIR [s3://bucket/prefix [MOST]]``: with an address the lake is
-there, and with a number at most so many points are tried, spread over all of them.
+``python -m tests.crash.sweep PATH DIR START STEP [s3://bucket/prefix]``: kills at each STEPth of
+the points, from the STARTth on (0 1: at all); with an address the lake is there.
 
 A process of its own, because it forks: everything is imported here and nothing used, so that each
 run starts in milliseconds with no thread of Delta's runtime in it. Prints one JSON line a kill.
@@ -97,8 +97,8 @@ def chosen(names: list[str], path: str) -> list[Point]:
     return points
 
 
-def sweep(path: str, directory: Path, lake: str | None = None, most: int = 0) -> None:
-    """Kill at each chosen point, restart, and print what is wrong."""
+def sweep(path: str, directory: Path, lake: str | None = None, *, part: slice) -> None:
+    """Kill at each chosen point, or at a part of them, restart, and print what is wrong."""
     base = directory / "base"
 
     def prepare() -> None:
@@ -112,7 +112,7 @@ def sweep(path: str, directory: Path, lake: str | None = None, most: int = 0) ->
     names = record(base, directory)
     print(orjson.dumps({"points": Counter(names)}).decode(), flush=True)
     points = chosen(names, path)
-    for point in points[:: -(-len(points) // most) if most else 1]:
+    for point in points[part]:
         started = time.monotonic()
         found, code = one(path, base, directory, point)
         print(
@@ -228,5 +228,5 @@ def out_of_process(directory: Path, action: Callable[[], T]) -> T:
 if __name__ == "__main__":
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     assert s3  # imported before the first fork, and not used
-    lake, most = [*sys.argv[3:], None, None][:2]
-    sweep(sys.argv[1], Path(sys.argv[2]), lake, int(most or 0))
+    start, step, *lakes = sys.argv[3:]
+    sweep(sys.argv[1], Path(sys.argv[2]), *lakes[:1], part=slice(int(start), None, int(step)))

@@ -18,11 +18,18 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("scene", [[], pytest.param(["care"], marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    ("scene", "which"),
+    [
+        ("ship", "first"),
+        pytest.param("ship", "plain", marks=pytest.mark.soak),
+        pytest.param("care", "plain", marks=pytest.mark.soak),
+    ],
+)
 def test_a_power_loss_at_any_point_loses_and_doubles_nothing(
-    scene: list[str], tmp_path: Path
+    scene: str, which: str, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "tests.crash.power", str(tmp_path), *scene]
+    command = [sys.executable, "-m", "tests.crash.power", str(tmp_path), scene, which]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
     points, *cuts = [orjson.loads(line) for line in done.stdout.splitlines()]

@@ -21,13 +21,27 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("path", ["plain", "home-rolled-back", "two-shippers", "lake-rolled-back"])
-def test_a_kill_at_any_point_loses_and_doubles_nothing(path: str, tmp_path: Path) -> None:
-    points, kills, said = swept(path, str(tmp_path))
+WHOLE = (0, 1)
+PATHS = ["plain", "home-rolled-back", "two-shippers", "lake-rolled-back"]
+
+
+@pytest.mark.parametrize(
+    ("path", "part"),
+    [
+        ("plain", WHOLE),
+        *((path, (start, 3)) for start, path in enumerate(PATHS[1:])),  # each point on one of them
+        *(pytest.param(path, WHOLE, marks=pytest.mark.soak) for path in PATHS[1:]),
+    ],
+)
+def test_a_kill_at_any_point_loses_and_doubles_nothing(
+    path: str, part: tuple[int, int], tmp_path: Path
+) -> None:
+    points, kills, said = swept(path, tmp_path, part)
     for stage in STAGES:
         names = [name for name in points["points"] if name.startswith(f"{stage}.")]
         assert len(names) >= LEAST_IN_A_STAGE, f"{stage} has only the fault points {names}"
-    assert {kill["point"] for kill in kills} == set(points["points"]), "a point was left out"
+    expected = [*points["points"]][slice(part[0], None, part[1])]
+    assert {kill["point"] for kill in kills} == set(expected), "a point was left out"
     for kill in kills:
         # The other shipper may leave too little to ship, and a last time may come once less.
         if path != "two-shippers" and kill["number"] == 0:
@@ -36,8 +50,11 @@ def test_a_kill_at_any_point_loses_and_doubles_nothing(path: str, tmp_path: Path
     assert sum(kill["exit"] == -signal.SIGKILL for kill in kills) > len(kills) / 2
 
 
-def swept(*words: str) -> tuple[dict[str, Any], list[dict[str, Any]], str]:
+def swept(
+    path: str, directory: Path, part: tuple[int, int], *lake: str
+) -> tuple[dict[str, Any], list[dict[str, Any]], str]:
     """Run a sweep: its points, its kills, and the end of what it said."""
+    words = [path, str(directory), *map(str, part), *lake]
     command = [sys.executable, "-m", "tests.crash.sweep", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-4000:]
@@ -45,15 +62,14 @@ def swept(*words: str) -> tuple[dict[str, Any], list[dict[str, Any]], str]:
     return points, kills, done.stderr[-4000:]
 
 
-PATHS = ["plain", "home-rolled-back", "two-shippers", "lake-rolled-back"]
-
-
 @pytest.mark.parametrize(
-    ("path", "most"),
-    [("plain", 12), *(pytest.param(path, 0, marks=pytest.mark.soak) for path in PATHS)],
+    ("path", "part"),
+    [("plain", (0, 16)), *(pytest.param(path, WHOLE, marks=pytest.mark.soak) for path in PATHS)],
 )
-def test_the_same_with_the_lake_on_s3(path: str, most: int, tmp_path: Path, s3_url: str) -> None:
-    points, kills, said = swept(path, str(tmp_path), s3_url, str(most))
+def test_the_same_with_the_lake_on_s3(
+    path: str, part: tuple[int, int], tmp_path: Path, s3_url: str
+) -> None:
+    points, kills, said = swept(path, tmp_path, part, s3_url)
     stages = {name.partition(".")[0] for name in points["points"]}
     assert {"append", "seal", "blob", "data", "commit", "readback", "ack"} <= stages
     for name in ("blob.copy.put", "data.put", "commit.delta", "readback.open"):
