@@ -26,7 +26,7 @@ from flows.history import set_aside_damaged
 from flows.server import ADDRESS, Server, bind, forget
 from flows.standby import Standby
 from lifelog_lake import fsio
-from lifelog_lake.beats import Beat, Lifeline
+from lifelog_lake.beats import Beat, Lifeline, State
 from lifelog_lake.clock import SystemClock
 from lifelog_lake.errors import LifelogError, Transient
 from lifelog_lake.home import Home, open_home
@@ -82,6 +82,7 @@ class Process:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._failed: BaseException | None = None
+        self._registered = False
         self._standby = Standby(home)
 
     def run(self) -> int:
@@ -181,6 +182,7 @@ class Process:
                     if not settings.api_url
                     else "Check [flows] api_url and its key: docs/flows.md.",
                 ) from error
+            self._registered = True
             runner = Runner(
                 client=client,
                 flows=flows,
@@ -210,7 +212,8 @@ class Process:
 
     def _beat(self) -> Beat:
         reason = " ".join(filter(None, self._troubles.values()))
-        return Beat(state="error" if reason else "running", errors=self._errors, reason=reason)
+        state: State = "error" if reason else "running" if self._registered else "starting"
+        return Beat(state=state, errors=self._errors, reason=reason)
 
     def _end(self) -> None:
         if self._loop is not None and self._stop is not None and self._runner.is_alive():

@@ -2,7 +2,8 @@
 
 Made to run each day. What a table replaced or forgot stays for ``[care] keep_days``, a week at
 least, for whoever still reads it. Ages are judged by the earlier of two clocks, this machine's and
-the store's, so that one that is ahead makes nothing old.
+the store's, so that one that is ahead makes nothing old. (A lake on this machine's own disk has no
+other clock: there, replaced files may leave early while the machine's is ahead; no row does.)
 """
 
 from __future__ import annotations

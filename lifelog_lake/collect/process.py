@@ -122,12 +122,15 @@ class Child:
 
     @property
     def state(self) -> str:
-        """That of the last beat; ``down`` while it waits for another start, ``stopped`` at last."""
+        """That of the last beat; ``down`` while it waits for another start, and during the start
+        after two that failed at once, ``stopped`` at last."""
         if self._process is None:
             if self._asked_to_stop:
                 return "stopped"
             return "down" if self._life else "starting"
-        return self.beat.state if self.spec.beats else "running"
+        if not self.spec.beats:
+            return "running"
+        return "down" if self.beat.state == "starting" and self._failures > 1 else self.beat.state
 
     @property
     def errors(self) -> int:
