@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -24,13 +24,21 @@ LAST_PULSE_US = MINUTE_US
 _NO_PROCESS = frozenset({"disabled", "spooled"})
 
 
+class Arrival(NamedTuple):
+    """When a device's last shipment came to the lake, by the lake's clock, and how far the
+    device's is ahead of that; both µs."""
+
+    at: int
+    ahead_us: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """Rows that were read, None where there is no such table.
 
     ``pulses`` are of the stream's schema, ``lifecycle`` of the kinds that matter here, ``presence``
-    has device, at, end, status; ``newest`` device, stream, at, ingested_at. ``skews`` is µs that a
-    device's clock is ahead.
+    has device, at, end, status; ``newest`` device, stream, at, ingested_at. ``arrivals`` are of
+    the devices that shipped lately.
     """
 
     now_us: int
@@ -38,7 +46,7 @@ class Seen:
     lifecycle: pl.DataFrame | None
     presence: pl.DataFrame | None
     newest: pl.DataFrame
-    skews: Mapping[str, int]
+    arrivals: Mapping[str, Arrival]
 
 
 def devices_of(seen: Seen) -> tuple[DeviceFacts, ...]:
@@ -59,6 +67,7 @@ def devices_of(seen: Seen) -> tuple[DeviceFacts, ...]:
     for device in sorted({*last, *told}):
         pulse, life = last.get(device, {}), told.get(device, Told())
         pulse_at = us_of(pulse.get("at"))
+        arrival = seen.arrivals.get(device)
         stopped = life.state == "stopped" and (pulse_at or 0) <= life.state_at + LAST_PULSE_US
         state = "stopped" if stopped else "running" if pulse else life.state
         devices.append(
@@ -74,7 +83,8 @@ def devices_of(seen: Seen) -> tuple[DeviceFacts, ...]:
                 uptime_s=pulse.get("uptime_s"),
                 disk_free_bytes=pulse.get("disk_free_bytes"),
                 disk_free_series=series.get(device, ()),
-                skew_us=seen.skews.get(device, pulse.get("skew_us")),
+                arrived_at=None if arrival is None else arrival.at,
+                skew_us=pulse.get("skew_us") if arrival is None else arrival.ahead_us,
                 streams=_streams(device, pulse, entries.get(device, {}), newest),
                 paused=tuple(life.paused),
                 suspended=tuple(life.suspended),
@@ -158,13 +168,13 @@ def _collect(found: Any, rows: pl.DataFrame, name: str) -> None:
 
 
 def _free(pulses: pl.DataFrame) -> dict[str, Series]:
-    """Readings of free disk space."""
+    """Readings of free disk space, the lowest of each step."""
     rows = (
         pulses.select("device", pl.col("at").dt.epoch("us"), "disk_free_bytes")
         .drop_nulls()
-        .sort("device", "at")
         .with_columns(step=pl.col("at") // STEP_US)
-        .unique(["device", "step"], keep="last", maintain_order=True)
+        .sort("device", "step", "disk_free_bytes", "at", descending=[False, False, False, True])
+        .unique(["device", "step"], keep="first", maintain_order=True)
     )
     found: dict[str, list[Sample]] = defaultdict(list)
     for device, at, value, _ in rows.iter_rows():

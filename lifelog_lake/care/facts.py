@@ -87,7 +87,8 @@ class DeviceFacts:
 
     ``last_seen_at`` is the time of its newest pulse or lifecycle row, by the device's own clock.
     ``state`` is the last that it said of itself, "running" or "stopped", or "unknown"; one that
-    sleeps says so only when it wakes. ``skew_us`` is how far its clock is ahead of the lake's
+    sleeps says so only when it wakes. ``arrived_at`` is when its last shipment came, by the lake's
+    clock, if that was within the hour. ``skew_us`` is how far its clock is ahead of the lake's
     (behind: negative), by what it says of its newest shipment and when that arrived; None where
     it can't be told. ``extra`` is what else its newest pulse says of the device as a whole
     (docs/health.md), by whatever version of ours wrote it.
@@ -103,6 +104,7 @@ class DeviceFacts:
     last_seen_at: int
     pulse_at: int | None = None
     ingested_at: int | None = None
+    arrived_at: int | None = None
     state: str = "unknown"
     version: str | None = None
     config_revision: str | None = None

@@ -11,6 +11,7 @@ and left out.
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
 from lifelog_lake.care import flow_status, verified
-from lifelog_lake.care.devices import Seen, devices_of
+from lifelog_lake.care.devices import Arrival, Seen, devices_of
 from lifelog_lake.care.facts import Fleet, VerifyFacts
 from lifelog_lake.care.storage import storage_of
 from lifelog_lake.clock import US_PER_S, Clock, SystemClock, to_us, utc
@@ -41,6 +42,8 @@ LATELY = timedelta(days=31)
 #: Files of a table that are looked into for its newest rows. A device that ships each minute is
 #: among them; of another one the summaries tell.
 NEWEST_FILES = 16
+#: By so many of its last shipments a device's clock is judged: one may have been on a slow way.
+ARRIVALS = 2
 #: What a lifecycle row may say of pauses, sleep, the supervisor's life, and losses.
 _TOLD = (
     *("started", "stopped", "paused", "resumed", "suspended"),
@@ -122,13 +125,14 @@ class Observer:
         tables = self._contents(look)
         days = self._read_days(look)
         newest = self._newest(look, tables, days)
+        pulses = self._pulses(look, tables, days)
         seen = Seen(
             now_us=now_us,
-            pulses=self._pulses(look, tables, days),
+            pulses=pulses,
             lifecycle=self._lifecycle(look, tables),
             presence=self._presence(look, tables),
             newest=newest,
-            skews=self._skews(look, tables),
+            arrivals=self._arrivals(look, pulses),
         )
         verify: VerifyFacts | None = None
         try:
@@ -169,17 +173,18 @@ class Observer:
     def _pulses(
         self, look: _Look, tables: dict[str, Contents], days: pl.DataFrame
     ) -> pl.DataFrame | None:
-        """Pulses of the last day, and the last day's of each device that has been away."""
+        """Pulses of the last day, and the last day's of each device that has been away; with the
+        ``path`` that each lies in."""
         contents = tables.get("pulse")
         if contents is None:
             return None
         with look.at("The table 'pulse'"):
-            columns = list(contents.schema)
-            recent = contents.since(look.now - DAY).select(columns).collect()
+            columns = [*contents.schema, "path"]
+            recent = contents.since(look.now - DAY, named=True).select(columns).collect()
             away = self._away(look, contents, days).join(recent, on="device", how="anti")
             if away.is_empty():
                 return recent
-            before = contents.on(set(away["date"])).join(
+            before = contents.on(set(away["date"]), named=True).join(
                 away.lazy(), on=["device", "date"], how="semi"
             )
             return pl.concat([before.select(columns).collect(), recent])
@@ -243,28 +248,31 @@ class Observer:
         found = pl.concat(parts).drop_nulls("device")
         return found.group_by("device", "stream").agg(pl.col("at", "ingested_at").max())
 
-    def _skews(self, look: _Look, tables: dict[str, Contents]) -> dict[str, int]:
-        """How far each device's clock is ahead of the lake's, µs, if it shipped within the hour.
+    def _arrivals(self, look: _Look, pulses: pl.DataFrame | None) -> dict[str, Arrival]:
+        """The last shipment of each device, if it came within the hour, and how far its clock is
+        ahead of the lake's.
 
         A commit names one time for all of its rows, by the device's clock; its file has the time
-        of its arrival by the store's. Merged files, which have rows of several, tell nothing.
+        of its arrival by the store's. Merged files, which have rows of several, tell nothing. The
+        last files of a device are those of its last seqs: its times may be wrong.
         """
-        contents = tables.get("pulse")
-        skews: dict[str, int] = {}
-        if contents is None or self._is_demo:
-            return skews
+        if pulses is None or self._is_demo:
+            return {}
+        found: dict[str, list[Arrival]] = defaultdict(list)
         with look.at("The table 'pulse'"):
             files = (
-                contents.newest(NEWEST_FILES, look.now - LATELY)
+                pulses.select("path", "device", "epoch", "seq", "ingested_at")
                 .drop_nulls(["path", "device", "ingested_at"])
                 .group_by("path")
                 .agg(
-                    pl.col("device", "ingested_at").first(),
+                    pl.col("device", "epoch", "ingested_at").first(),
+                    pl.col("seq").max(),
                     several=(pl.col("ingested_at").n_unique() + pl.col("device").n_unique()) > 2,
                 )
                 .filter(~pl.col("several"))
-                .sort("ingested_at", descending=True)
-                .collect()
+                .sort("seq", descending=True, nulls_last=True)
+                .group_by("device", "epoch")
+                .head(ARRIVALS)
             )
             root = self._store.table_url("pulse")
             for path, device, sent_at in files.select("path", "device", "ingested_at").iter_rows():
@@ -274,7 +282,11 @@ class Observer:
                 except FileNotFoundError:
                     continue  # merged meanwhile
                 if abs(to_us(look.now) - arrived_us) <= HOUR_US:
-                    # It was sent a moment before: the quickest way is the nearest to the truth.
-                    ahead_us = to_us(sent_at) - arrived_us
-                    skews[device] = max(ahead_us, skews.get(device, ahead_us))
-        return skews
+                    found[device].append(Arrival(arrived_us, to_us(sent_at) - arrived_us))
+        # It was sent a moment before: the quickest way is the nearest to the truth.
+        return {
+            device: Arrival(
+                max(several).at, max(one.ahead_us for one in sorted(several)[-ARRIVALS:])
+            )
+            for device, several in found.items()
+        }

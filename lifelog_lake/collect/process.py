@@ -201,6 +201,16 @@ class Child:
             if newest_us is not None and self.last_us(stream) is None:
                 self.rows_us[stream] = newest_us
 
+    def clock_was_set(self, step_us: int, now_us: int) -> None:
+        """Tell what was observed by the clock as it is now; a beat may have done so already.
+
+        Else a pulse before the next beat would have it as old, or as new, as the step was long.
+        """
+        for stream, at in self.observed.items():
+            by_old_clock = at + step_us <= now_us if step_us > 0 else at > now_us
+            if by_old_clock:
+                self.observed[stream] = at + step_us
+
     @property
     def written_bytes(self) -> dict[str, int]:
         """Bytes that went into the spool by stream, over all its lives."""

@@ -268,6 +268,9 @@ class Supervisor:
                 jump.kind, at=min(jump.at, jump.end), end=max(jump.at, jump.end), reason=reason,
                 extra={"step_us": jump.step_us},
             )  # fmt: skip
+            if jump.kind == "clock_step":
+                for child in self._children:
+                    child.clock_was_set(jump.step_us, jump.end)
         if any(jump.kind == "suspended" for jump in jumps):
             now_s = self._now_s()
             for child in self._children:  # what kept it from running may be over
@@ -319,7 +322,8 @@ class Supervisor:
             uptime_s=self._now_s() - self._started_s,
             usage=self._usage("pulse"),
         )
-        self._recorder.write("pulse", data=data, extra=self._checks() or None)
+        extra = self._checks() | {"ship_every_s": self._home.settings.ship.every_s}
+        self._recorder.write("pulse", data=data, extra=extra)
         self._endpoint.open()  # again, if its port was taken
 
     def _stats(self) -> dict[str, StreamStats]:

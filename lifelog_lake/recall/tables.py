@@ -90,18 +90,19 @@ class Contents:
             pl.col("at") < end, (pl.col("at") >= start) | (pl.col("end") > start)
         )
 
-    def on(self, days: Collection[date]) -> pl.LazyFrame:
-        """The rows of some days (UTC), by when they began."""
+    def on(self, days: Collection[date], *, named: bool = False) -> pl.LazyFrame:
+        """The rows of some days (UTC), by when they began; ``named`` as :meth:`newest` does."""
         wanted = self.files.filter(pl.col("date").is_in(sorted(days)))
-        return self._read(wanted["path"].to_list()).filter(pl.col("date").is_in(sorted(days)))
+        rows = self._read(wanted["path"].to_list(), named=named)
+        return rows.filter(pl.col("date").is_in(sorted(days)))
 
-    def since(self, start: datetime) -> pl.LazyFrame:
-        """The rows from a time on."""
+    def since(self, start: datetime, *, named: bool = False) -> pl.LazyFrame:
+        """The rows from a time on; ``named`` as :meth:`newest` does."""
         wanted = self.files.filter(
             pl.col("date") >= start.date(),
             pl.col("last_at").is_null() | (pl.col("last_at") + SLACK >= start),
         )
-        return self._read(wanted["path"].to_list()).filter(pl.col("at") >= start)
+        return self._read(wanted["path"].to_list(), named=named).filter(pl.col("at") >= start)
 
     def newest(self, files: int, since: datetime) -> pl.LazyFrame:
         """The rows of the few files that reach furthest, of those that reach beyond a time; with

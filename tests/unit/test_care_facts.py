@@ -12,9 +12,10 @@ import pytest
 from deltalake import write_deltalake
 
 from lifelog_lake.care import observe, summaries, verified
+from lifelog_lake.care.devices import STEP_US
 from lifelog_lake.care.facts import Fleet, Sample, Spell, during, rise
 from lifelog_lake.care.forecast import full_at
-from lifelog_lake.care.observe import Observer
+from lifelog_lake.care.observe import ARRIVALS, NEWEST_FILES, Observer
 from lifelog_lake.clock import US_PER_S, SystemClock, utc
 from lifelog_lake.errors import LakeUnreachable
 from lifelog_lake.home import Home
@@ -128,6 +129,18 @@ def test_series_and_history_follow_the_pulses(home: Home) -> None:
     assert abs(full - (begin + 1000 * MINUTE_US)) < 5 * MINUTE_US
 
 
+def test_of_free_disk_the_lowest_reading_of_a_while_is_kept(home: Home) -> None:
+    begin = NOW // STEP_US * STEP_US - STEP_US
+    free = [5 * GIB, GIB, 3 * GIB]
+    events = [
+        pulse(begin + n * MINUTE_US, [], disk_free_bytes=bytes_) for n, bytes_ in enumerate(free)
+    ]
+    record(home, *events, pulse(NOW, [], disk_free_bytes=4 * GIB))
+    device = fleet_of(home).device(home.device)
+    assert device
+    assert device.disk_free_series == (Sample(begin + MINUTE_US, GIB), Sample(NOW, 4 * GIB))
+
+
 def test_pauses_sleep_stops_and_presence_become_spells(home: Home) -> None:
     def ago(minutes: float) -> int:
         return NOW - round(minutes * MINUTE_US)
@@ -234,6 +247,26 @@ def test_the_skew_of_a_clock_is_seen_in_what_it_ships(home: Home) -> None:
     assert right.skew_us is not None
     assert abs(right.skew_us) < 5 * MINUTE_US
     assert found.last_seen_at == wrong
+
+
+@pytest.mark.parametrize("wrong_us", [2 * HOUR_US, -2 * HOUR_US])
+def test_a_wrong_clock_is_seen_beside_one_that_ships_all_the_time_and_until_it_is_right(
+    home: Home, wrong_us: int
+) -> None:
+    other = other_device(home, "other")
+
+    def skew(ahead_us: int) -> int | None:
+        for _ in range(ARRIVALS):
+            at = SystemClock().wall_us() + ahead_us
+            record(other, pulse(at, []), clock=FixedClock(at))
+        found = fleet_of(home, SystemClock().wall_us()).device("other")
+        assert found
+        return found.skew_us
+
+    for _ in range(NEWEST_FILES):
+        record(home, pulse(SystemClock().wall_us(), []))
+    for expected in (0, wrong_us, 0):
+        assert skew(expected) == pytest.approx(expected, abs=5 * MINUTE_US)
 
 
 def test_storage_grows_by_what_the_last_week_brought(home: Home) -> None:

@@ -246,3 +246,16 @@ def test_it_may_be_off(world: Make) -> None:
     one.go(60, "screen")
     one.go(24 * 3600)
     assert one.restarts == []
+
+
+@pytest.mark.parametrize("step_s", [600, -600])
+def test_a_clock_that_is_set_makes_nothing_old_or_new(world: Make, step_s: int) -> None:
+    """The next pulse may come before the next beat, or after a beat by the new clock."""
+    made = world()
+    made.go(5, "screen")
+    step_us, seen = step_s * 1_000_000, made.child.observed
+    now_us = seen["screen"] + 1_000_000 + step_us
+    made.child.clock_was_set(step_us, now_us)
+    assert now_us - seen["screen"] == 1_000_000
+    made.child.clock_was_set(step_us, now_us)
+    assert now_us - seen["screen"] == 1_000_000

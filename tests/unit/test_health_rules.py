@@ -24,7 +24,15 @@ from lifelog_lake.care.facts import (
 )
 from lifelog_lake.care.health.model import Finding
 from lifelog_lake.care.health.rules import judge
-from lifelog_lake.care.health.rules_file import NAME, RuleBook, Rules, default_toml, load
+from lifelog_lake.care.health.rules_file import (
+    NAME,
+    Backlog,
+    Disk,
+    RuleBook,
+    Rules,
+    default_toml,
+    load,
+)
 from lifelog_lake.clock import US_PER_S
 from lifelog_lake.errors import UsageError
 from lifelog_lake.home import Home, open_home
@@ -248,15 +256,15 @@ def test_what_waited_for_the_night_to_end_is_no_lag(more: dict[str, Any]) -> Non
     assert found(device(waits))[0].rule == "lag"
 
 
+def pulses(acked: int) -> StreamFacts:
+    return StreamFacts(
+        device="d1", stream="pulse", collector=None, state="spooled", enabled=False,
+        last_ack_at=acked,
+    )  # fmt: skip
+
+
 def test_hours_on_a_train_are_no_alarm_when_it_is_back() -> None:
     """Its newest pulse was written on the train; what tried in vain meanwhile counted errors."""
-
-    def pulses(acked: int) -> StreamFacts:
-        return StreamFacts(
-            device="d1", stream="pulse", collector=None, state="spooled", enabled=False,
-            last_ack_at=acked,
-        )  # fmt: skip
-
     tries = tuple(Sample(T0 - (60 - n) * MINUTE_US, n) for n in range(60))
     shipper = StreamFacts(
         device="d1", stream=None, collector="ship", state="error", enabled=True, errors_series=tries
@@ -266,6 +274,41 @@ def test_hours_on_a_train_are_no_alarm_when_it_is_back() -> None:
     assert found(device(waits, shipper, pulses(since))) == []
     # It reaches the lake, and still these rows wait.
     the_one(found(device(waits, shipper, pulses(T0 - MINUTE_US))), "lag")
+
+
+def test_one_that_ships_seldom_can_lag_too() -> None:
+    """Its newest pulse is always from before the run that brings it."""
+    since = T0 - 2 * HOUR_US
+    waits = screen(spool_bytes=10**6, spool_oldest_at=since, last_ack_at=since)
+
+    def each(every_s: object, acked: int) -> list[Finding]:
+        return found(device(waits, pulses(acked), extra={"ship_every_s": every_s}))
+
+    the_one(each(900, T0 - 15 * MINUTE_US), "lag")
+    assert each(900, T0 - 40 * MINUTE_US) == [], "out of reach"
+    assert each(7200.0, T0 - 2 * HOUR_US) == [], "its turn has only come now"
+    assert each("often", T0 - 15 * MINUTE_US) == []
+
+
+def test_no_room_is_one_finding_whatever_stands_still() -> None:
+    still: dict[str, Any] = {"state": "full", "last_capture_at": T0 - HOUR_US}
+    streams = [screen(**still), watched("window", **still), watched("afk", **still)]
+    low = device(*streams, disk_free_bytes=800 * 2**20)
+    disk = the_one(found(low), "disk")
+    assert disk.severity == "critical"
+    assert "nothing is recorded any more: Screen and " in disk.says
+    assert the_one(found(device(disk_free_bytes=800 * 2**20)), "disk").severity == "warning"
+    # The spool's own limit, with room on the disk.
+    backlog = the_one(found(device(*streams)), "backlog")
+    assert (backlog.key, backlog.severity) == ("backlog/d1/-", "critical")
+    assert "nothing is recorded any more: Screen and " in backlog.says
+    assert found(device(screen(state="full"))) == [], "a moment ago it went on"
+    # There is room again, and the collectors haven't tried yet.
+    lately = (Sample(T0 - MINUTE_US, 800 * 2**20),)
+    assert found(device(*streams, disk_free_series=lately)) == []
+    # Whoever turns both off hears of each stream.
+    off = RuleBook(general=Rules(disk=Disk(enabled=False), backlog=Backlog(enabled=False)))
+    assert {one.rule for one in found(low, rules=off)} == {"capture", "activitywatch"}
 
 
 def test_restarts_and_errors_in_an_hour() -> None:

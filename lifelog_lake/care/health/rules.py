@@ -7,6 +7,7 @@ Only how long it has been silent is told by the hub's own time, less what its cl
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,14 +16,18 @@ from lifelog_lake import __version__
 from lifelog_lake.care.facts import DeviceFacts, Fleet, Spell, StreamFacts, rise
 from lifelog_lake.care.health.model import Finding
 from lifelog_lake.care.health.rules_file import RuleBook, Rules
+from lifelog_lake.care.health.words import clock_time, label, size, span, why
 from lifelog_lake.clock import MAX_US, MIN_US, US_PER_S, utc
-from lifelog_lake.events import STREAMS
 
 #: A device whose newest pulse is older says nothing of its streams now: what was found stays.
 SILENT_US = 600 * US_PER_S
 #: A device whose pulses weren't taken for so long was out of reach.
 OUT_OF_REACH_US = 300 * US_PER_S
+#: Of a disk that has room again: two readings of the series.
+JUST_NOW_US = 1200 * US_PER_S
 ACTIVITYWATCH, SHIPPER = "activitywatch", "ship"
+#: The state of a stream that waits for room.
+FULL = "full"
 #: The flow that judges the flows doesn't judge itself.
 OWN_FLOW = "health"
 
@@ -71,7 +76,8 @@ def heard_at(device: DeviceFacts) -> int:
     whatever age that came in."""
     came_in = [stream.newest_ingested_at for stream in device.streams]
     said = [at for at in (*came_in, device.ingested_at) if at is not None]
-    return max([device.last_seen_at, *said]) - (device.skew_us or 0)
+    told = max([device.last_seen_at, *said]) - (device.skew_us or 0)
+    return max(told, device.arrived_at or 0)  # it may have been set back since
 
 
 def _last_seen(device: DeviceFacts, fleet: Fleet, rules: Rules) -> Iterator[Finding]:
@@ -84,7 +90,7 @@ def _last_seen(device: DeviceFacts, fleet: Fleet, rules: Rules) -> Iterator[Find
         rule="last_seen",
         severity=rule.severity,
         device=device.device,
-        says=f"{device.device} was last heard of at {_time(heard)}"
+        says=f"{device.device} was last heard of at {clock_time(heard)}"
         + (", when it was shut down." if stopped else "."),
         hint="Is it on, and does it reach the lake? There: lifelog status. If it is gone for good, "
         f"set [devices.{device.device}.last_seen] enabled = false in health.toml.",
@@ -96,13 +102,20 @@ def _last_seen(device: DeviceFacts, fleet: Fleet, rules: Rules) -> Iterator[Find
 
 
 def _streams(device: DeviceFacts, rules: Rules) -> Iterator[Finding]:
-    """Streams without anything new; ActivityWatch's together where all of them are."""
+    """Streams without anything new; ActivityWatch's together where all of them are.
+
+    Those without room are told once for all of them, by the disk's rule or that of the backlog.
+    """
+    without_room = {stream.name for stream in _without_room(device)}
+    if not (rules.backlog.enabled or _disk_is_low(device, rules)):
+        without_room = set()
     quiet = {
         stream.name: since
         for stream in device.streams
         if (since := _quiet_since(device, stream, rules)) is not None
     }
     quiet |= {name: since for name, since in _silent(device) if name not in quiet}
+    quiet = {name: since for name, since in quiet.items() if name not in without_room}
     watched = [
         stream for stream in device.streams if stream.collector == ACTIVITYWATCH and stream.enabled
     ]
@@ -117,8 +130,8 @@ def _streams(device: DeviceFacts, rules: Rules) -> Iterator[Finding]:
             severity=rules.capture.severity,
             device=device.device,
             stream=stream.name,
-            says=f"{_label(stream)} of {device.device}: nothing new since "
-            f"{_time(quiet[stream.name])} ({stream.state}). {_why(stream)}".rstrip(),
+            says=f"{label(stream)} of {device.device}: nothing new since "
+            f"{clock_time(quiet[stream.name])} ({stream.state}). {why(stream)}".rstrip(),
             hint="There: lifelog status and lifelog doctor. If it isn't wanted, set "
             f"[collectors.{stream.collector}] enabled = false.",
             since=quiet[stream.name],
@@ -144,7 +157,7 @@ def _activitywatch(
             severity = "info"
         reason = str(server.get("reason") or "")
     elif all_quiet:
-        reason = _why(watched[0])
+        reason = why(watched[0])
         since = min(quiet[stream.name] for stream in watched)
     else:
         return
@@ -215,12 +228,17 @@ def _covered(spells: Iterable[Spell], start: int, end: int) -> int:
 
 def _spool(device: DeviceFacts, rules: Rules) -> Iterator[Finding]:
     waiting = sum(stream.spool_bytes or 0 for stream in device.streams)
-    if waiting > rules.backlog.bytes:
+    stopped = [
+        stream
+        for stream in _without_room(device)
+        if not _disk_was_low(device, rules) and _quiet_since(device, stream, rules) is not None
+    ]
+    if waiting > rules.backlog.bytes or stopped:
         yield Finding(
             rule="backlog",
-            severity=rules.backlog.severity,
+            severity="critical" if stopped else rules.backlog.severity,
             device=device.device,
-            says=f"{_size(waiting)} wait in the spool of {device.device}.",
+            says=f"{size(waiting)} wait in the spool of {device.device}.{_nothing_of(stopped)}",
             hint="There: lifelog status says why nothing is shipped; lifelog ship tries at once.",
         )
     oldest = [
@@ -234,12 +252,13 @@ def _spool(device: DeviceFacts, rules: Rules) -> Iterator[Finding]:
     # What was recorded elsewhere long ago and read in today has not waited since then.
     began = max(began, stream.last_ack_at or 0)
     # The night before a start, or in suspend, isn't the lake's fault.
-    if _awake_us(device, began) > rules.lag.after_s * US_PER_S:
+    limit_us = max(rules.lag.after_s * US_PER_S, 2 * _ship_every_us(device))
+    if _awake_us(device, began) > limit_us:
         yield Finding(
             rule="lag",
             severity=rules.lag.severity,
             device=device.device,
-            says=f"Rows of {device.device} have waited for the lake since {_time(began)} "
+            says=f"Rows of {device.device} have waited for the lake since {clock_time(began)} "
             f"({stream.name}).",
             hint="There: lifelog status says why nothing is shipped; lifelog ship tries at once.",
             since=began,
@@ -250,7 +269,25 @@ def _was_out_of_reach(device: DeviceFacts) -> bool:
     """Whether its newest pulse was written before it came back to the lake: it ships by now."""
     pulses = device.stream("pulse")
     acked = None if pulses is None else pulses.last_ack_at
-    return acked is not None and _awake_us(device, acked) > OUT_OF_REACH_US
+    limit_us = max(OUT_OF_REACH_US, 2 * _ship_every_us(device))
+    return acked is not None and _awake_us(device, acked) > limit_us
+
+
+def _ship_every_us(device: DeviceFacts) -> float:
+    """How often it ships, as it says itself; 0 for one that doesn't say."""
+    said = device.extra.get("ship_every_s")
+    return said * US_PER_S if isinstance(said, int | float) and 0 < said < math.inf else 0.0
+
+
+def _without_room(device: DeviceFacts) -> list[StreamFacts]:
+    """Streams that wait for room in the spool."""
+    return [stream for stream in device.streams if stream.enabled and stream.state == FULL]
+
+
+def _nothing_of(streams: Sequence[StreamFacts]) -> str:
+    """What stands still for want of room, as a sentence."""
+    names = " and ".join(label(stream) for stream in streams)
+    return f" There is no room left, nothing is recorded any more: {names}." if names else ""
 
 
 def _often(device: DeviceFacts, rules: Rules) -> Iterator[Finding]:
@@ -276,19 +313,35 @@ def _often(device: DeviceFacts, rules: Rules) -> Iterator[Finding]:
                 device=device.device,
                 subject=who,
                 says=f"{who} of {device.device} {words} {times} times within "
-                f"{_span(rule.within_s)}. {_why(stream)}".rstrip(),
+                f"{span(rule.within_s)}. {why(stream)}".rstrip(),
                 hint=f"There: lifelog doctor, and logs/lifelog-{who}.jsonl in its home.",
             )
 
 
+def _disk_is_low(device: DeviceFacts, rules: Rules) -> bool:
+    free = device.disk_free_bytes
+    return rules.disk.enabled and free is not None and free < rules.disk.free_bytes
+
+
+def _disk_was_low(device: DeviceFacts, rules: Rules) -> bool:
+    """Whether it was lately: a stream that waited for room takes a moment to go on."""
+    since = (device.pulse_at or 0) - JUST_NOW_US
+    lately = any(
+        free < rules.disk.free_bytes for at, free in device.disk_free_series if at >= since
+    )
+    return _disk_is_low(device, rules) or (rules.disk.enabled and lately)
+
+
 def _disk(device: DeviceFacts, rules: Rules) -> Iterator[Finding]:
     free = device.disk_free_bytes
-    if free is not None and free < rules.disk.free_bytes:
+    if free is not None and _disk_is_low(device, rules):
+        stopped = _without_room(device)
+        is_critical = stopped or free < rules.disk.free_bytes / 4
         yield Finding(
             rule="disk",
-            severity="critical" if free < rules.disk.free_bytes / 4 else rules.disk.severity,
+            severity="critical" if is_critical else rules.disk.severity,
             device=device.device,
-            says=f"The disk of {device.device} has {_size(free)} free.",
+            says=f"The disk of {device.device} has {size(free)} free.{_nothing_of(stopped)}",
             hint="Make room; capture stops before the disk is full ([spool] min_free_bytes).",
         )
 
@@ -301,7 +354,7 @@ def _clock(device: DeviceFacts, rules: Rules) -> Iterator[Finding]:
             rule="clock",
             severity=rules.clock.severity,
             device=device.device,
-            says=f"The clock of {device.device} is {_span(abs(skew) / US_PER_S)} {way}.",
+            says=f"The clock of {device.device} is {span(abs(skew) / US_PER_S)} {way}.",
             hint="Let it set its clock by the network; its rows bear the times of its own clock.",
         )
 
@@ -331,7 +384,7 @@ def _quarantine(device: DeviceFacts, rules: Rules) -> Iterator[Finding]:
                 device=device.device,
                 subject=what.replace(" ", "-"),
                 says=f"{count} rows or contents of {device.device} were {what} within "
-                f"{_span(rules.quarantine.within_s)}.",
+                f"{span(rules.quarantine.within_s)}.",
                 hint="There: lifelog spool check shows them; what was put aside is kept.",
                 since=recent[0].at,
             )
@@ -361,7 +414,7 @@ def _storage(fleet: Fleet, rules: Rules) -> Iterator[Finding]:
     storage, rule = fleet.storage, rules.disk
     free = storage.disk_free_bytes
     if free is not None and free < rule.free_bytes:
-        says = f"The lake's disk has {_size(free)} free."
+        says = f"The lake's disk has {size(free)} free."
         severity = "critical" if free < rule.free_bytes / 4 else rule.severity
     elif storage.full_at is not None and storage.full_at - fleet.at < rule.full_within_s * US_PER_S:
         says = f"The lake's disk will be full on {utc(storage.full_at).astimezone():%Y-%m-%d}."
@@ -372,7 +425,7 @@ def _storage(fleet: Fleet, rules: Rules) -> Iterator[Finding]:
         rule="disk",
         severity=severity,
         subject="lake",
-        says=f"{says} A day adds {_size(storage.day_bytes)}.",
+        says=f"{says} A day adds {size(storage.day_bytes)}.",
         hint="Move the lake to a larger disk or to S3 (docs/s3.md), or record less.",
     )
 
@@ -385,8 +438,8 @@ def _flows(fleet: Fleet, rules: Rules) -> Iterator[Finding]:
         yield Finding(
             rule="flows",
             severity="critical",
-            says=f"The hub's flows have said nothing since {_time(told.at)}: nothing is compacted, "
-            "checked or brought up to date.",
+            says=f"The hub's flows have said nothing since {clock_time(told.at)}: nothing is "
+            "compacted, checked or brought up to date.",
             hint="lifelog status tells what became of them, logs/lifelog-flows.jsonl why.",
             since=told.at,
         )
@@ -406,7 +459,7 @@ def _flows(fleet: Fleet, rules: Rules) -> Iterator[Finding]:
         if flow.failed:
             says = f"The flow {flow.name} failed: {flow.message}"
         elif late and due is not None:
-            says = f"The flow {flow.name} should have run at {_time(due)}."
+            says = f"The flow {flow.name} should have run at {clock_time(due)}."
         else:
             continue
         yield Finding(
@@ -430,34 +483,3 @@ def _verify(fleet: Fleet, rules: Rules) -> Iterator[Finding]:
             hint="lifelog verify shows all; docs/recovery.md says what to do.",
             since=last.at,
         )
-
-
-# --- words ------------------------------------------------------------------------------------
-
-
-def _label(stream: StreamFacts) -> str:
-    known = STREAMS.get(stream.name)
-    return known.label if known is not None else stream.name
-
-
-def _why(stream: StreamFacts) -> str:
-    return stream.last_error or ""
-
-
-def _time(us: int) -> str:
-    return utc(us).astimezone().strftime("%Y-%m-%d %H:%M")
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if count >= 100 or unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
-
-
-def _span(seconds: float) -> str:
-    for unit, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} seconds"
