@@ -146,6 +146,8 @@ class Shipper:
         self._require_same(generation)
         self._guard.check_past(stream, outlet, table, generation)
         conflicts = 0
+        # What comes meanwhile is the next run's: a busy stream would hold up pulses for ever.
+        until = "", 0
         while True:
             state = outlet.state()
             batch = outlet.read(state.acked, self._batch_rows)
@@ -153,6 +155,8 @@ class Shipper:
                 return
             if batch.epoch != state.epoch:
                 continue
+            if batch.epoch != until[0]:
+                until = batch.epoch, outlet.next_seq()
             self._require_same(generation)
             snapshot = table.snapshot()
             if outlet.state().epoch != batch.epoch:
@@ -175,6 +179,8 @@ class Shipper:
             table.checkpoint_if_due()
             if progress is not None:
                 progress(done)
+            if batch.last + 1 >= until[1] and not STREAMS[stream].first:
+                return
 
     def _require_same(self, generation: str) -> None:
         """No table is made in the empty directory where a disk was mounted a moment ago."""

@@ -84,6 +84,34 @@ def test_two_devices_that_read_one_source_at_once(tmp_path: Path) -> None:
     verified(homes[0])
 
 
+def test_a_stream_that_is_always_written_holds_up_no_other(tmp_path: Path) -> None:
+    """A row for each commit: what comes during a run is the next one's."""
+    home = make_home(tmp_path / "home")
+    spool = Spool.of(home)
+    spool.append([window(0)])
+    most = 20
+
+    class Busy:
+        count = 1
+
+        def before(self, op: fsio.Op) -> None:
+            if op.name == "commit.delta" and "window" in op.path.parts and self.count < most:
+                spool.append([window(self.count)])
+                self.count += 1
+
+        def after(self, op: fsio.Op) -> None:
+            pass
+
+    busy = Busy()
+    with hooked(busy):
+        ship(home)
+        assert busy.count == 2
+        ship(home)
+    ship(home)
+    assert len(ids(home, "window")) == busy.count == 3
+    verified(home)
+
+
 def test_an_epoch_renewed_by_another_shipper_of_the_home(tmp_path: Path) -> None:
     """The first shipper has read a batch of the old epoch; the second ships it in a new one."""
     for step in ("readback.open", "commit.delta"):
