@@ -148,7 +148,8 @@ def test_days_are_whole_in_zones_that_skip_midnight_or_a_day(
 
 
 def test_nonsense_in_the_address_shows_today(single_hub: Hub, visit: Opener) -> None:
-    page = visit(single_hub, "lifelog/timeline")
+    page = visit(single_hub, "lifelog/timeline", zone="UTC")
+    expect(page.locator(".ll-zone")).to_have_text("Times in UTC")
     for nonsense in (
         "range=day&at=-271821-04-20T00:00:00Z",
         "range=hour&at=0001-01-01T00:00:00Z&tab=x&moment=%2B275760-09-13T00:00:00Z&open",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from lifelog_lake.care import flow_status, summaries
 from lifelog_lake.care.facts import FlowFacts, FlowsFacts
@@ -29,6 +29,13 @@ PAGE = "lifelog/health"
 ALERT = ".ll-alert"
 SPELLED = HOSTILE.replace("\u202e", "[U+202E]")
 TROUBLED = "laptop-in-trouble"
+#: Counts changes of what a screen reader reads out by itself.
+COUNT_SPOKEN = """() => {
+  window.spoken = 0;
+  const told = document.querySelector(".ll-health-said [role=status]");
+  new MutationObserver(() => { window.spoken += 1; })
+    .observe(told, { subtree: true, childList: true, characterData: true });
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +101,11 @@ def rows_of(hub: Hub, rule: str) -> pl.DataFrame:
     assert not Shipper.of(hub.home).run_once().errors
     rows = open_lake(hub.home.lake_url).scan("alert").filter(pl.col("rule") == rule)
     return rows.sort("at", "seq").collect()
+
+
+def look_again(page: Page) -> None:
+    """As when somebody comes back to the tab."""
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
 
 def one(page: Page, rule: str) -> Locator:
@@ -195,9 +207,11 @@ def test_the_keyboard_is_enough(fleet_hub: Hub, visit: Opener) -> None:
     button = alert.locator('[data-do="snooze"]')
     button.focus()
     before = button.element_handle()
-    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.evaluate(COUNT_SPOKEN)
+    look_again(page)
     page.wait_for_function("one => !one.isConnected", arg=before)  # there is news
     expect(button).to_be_focused()
+    assert page.evaluate("window.spoken") == 0, "nothing has changed, so nothing is read out"
     page.keyboard.press("Tab")
     for _ in range(2):  # to the day; on the way nothing is sent
         page.keyboard.press("ArrowDown")
@@ -206,6 +220,35 @@ def test_the_keyboard_is_enough(fleet_hub: Hub, visit: Opener) -> None:
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
     expect(alert).to_have_attribute("data-state", "snoozed")
+    page.wait_for_function("window.spoken > 0")
+
+
+def test_many_alerts_leave_the_devices_in_sight(fleet_hub: Hub, visit: Opener) -> None:
+    page = visit(fleet_hub, PAGE)
+
+    def many(route: Route) -> None:
+        answer = route.fetch()
+        fleet = answer.json()
+        alert = {**fleet["alerts"][0], "state": "open", "severity": "warning"}
+        fleet["alerts"] = [{**alert, "key": f"last_seen/d{n}/-"} for n in range(150)]
+        fleet["alerts"][-1]["severity"] = "critical"
+        route.fulfill(response=answer, json=fleet)
+
+    page.route("**/lifelog/api/health", many)
+    look_again(page)
+    expect(page.locator(".ll-health-said h2")).to_have_text("150 open alerts")
+    shown = page.locator(f"{ALERT}:visible")
+    expect(shown).to_have_count(20)
+    expect(shown.first).to_have_attribute("data-severity", "critical")
+    more = page.locator('[data-fold="more"] > summary')
+    expect(more).to_have_text("130 more alerts")
+    more.click()
+    expect(shown).to_have_count(150)
+    before = more.element_handle()
+    look_again(page)
+    page.wait_for_function("one => !one.isConnected", arg=before)
+    expect(shown).to_have_count(150)
+    expect(more).to_be_focused()
 
 
 def test_a_test_message_is_sent(fleet_hub: Hub, visit: Opener) -> None:
@@ -250,7 +293,7 @@ def test_what_fails_is_said_and_can_be_tried_again(
     # And so is a lake that is away.
     hint = {"message": "There is no lake at /mnt/x.", "hint": "Mount its disk."}
     page.route("**/lifelog/api/health", lambda route: route.fulfill(status=503, json=hint))
-    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    look_again(page)
     expect(page.locator(".ll-health-said")).to_contain_text("There is no lake at /mnt/x.")
     page.unroute("**/lifelog/api/health")
     page.get_by_role("button", name="Try again").click()

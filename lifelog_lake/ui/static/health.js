@@ -8,7 +8,13 @@ function render({ el }) {
   let stop = new AbortController();
   let gone = false;
 
-  const verdict = h("div", { class: "ll-verdict", role: "status" });
+  const tone = dot("idle");
+  const title = h("h2");
+  const hint = h("p");
+  const looked = h("p", { class: "ll-looked" });
+  // Only what is within the status is read out, when it changes: the time of each look is beside it.
+  const verdict = h("div", { class: "ll-verdict" }, tone,
+    h("div", { class: "ll-health-said" }, h("div", { role: "status" }, title, hint), looked));
   const tested = h("p", { class: "ll-tested", role: "status" });
   const test = h("button", { type: "button", class: "ll-button", "data-do": "test", onclick: sendTest }, "Send a test message");
   const alerts = h("section", { class: "ll-alerts", "aria-label": "Alerts" });
@@ -19,18 +25,22 @@ function render({ el }) {
     h("div", { class: "ll-health-head" }, verdict, test), tested, alerts, troubles, devices, rest);
   el.append(root);
 
-  function say(tone, title, ...more) {
-    verdict.replaceChildren(dot(tone), h("div", { class: "ll-health-said" }, h("h2", {}, title), h("p", {}, ...more)));
+  function say(how, text, ...more) {
+    tone.dataset.tone = how;
+    looked.replaceChildren();
+    if (title.textContent !== text) title.textContent = text;
+    const news = h("p", {}, ...more);
+    if (hint.textContent !== news.textContent) hint.replaceChildren(...news.childNodes);
   }
 
   function show(fleet) {
     const now = Date.parse(fleet.at);
     const open = fleet.alerts.filter(({ state }) => state === "open");
     const worst = SEVERITIES.find((severity) => open.some((alert) => alert.severity === severity));
-    const looked = [plural(fleet.devices.length, "device"), ", looked at ", when(fleet.at, clockTime(new Date(fleet.at)))];
-    if (open.length) say(worst === "critical" ? "bad" : "warn", `${plural(open.length, "open alert")}`, ...looked);
-    else if (fleet.devices.length) say("well", "All is well", ...looked);
+    if (open.length) say(worst === "critical" ? "bad" : "warn", `${plural(open.length, "open alert")}`);
+    else if (fleet.devices.length) say("well", "All is well");
     else say("idle", "No device has told of itself yet.", "Start recording with ", h("code", {}, "lifelog up"), ". Its first report comes within two minutes.");
+    if (fleet.devices.length) looked.replaceChildren(plural(fleet.devices.length, "device"), ", looked at ", when(fleet.at, clockTime(new Date(fleet.at))));
     keepOpen(alerts, alertsSection(fleet.alerts, now, act));
     troubles.replaceChildren(...fleet.troubles.map((trouble) => h("p", { class: "ll-trouble" }, said(trouble))));
     devices.replaceChildren(...byTrouble(fleet).map((device) => deviceCard(device, fleet, now)), ...(fleet.devices.length ? [legend()] : []));
@@ -41,14 +51,14 @@ function render({ el }) {
   function keepOpen(section, cards) {
     const held = section.contains(document.activeElement) ? document.activeElement : null;
     if (held?.matches("select")) return;
-    const unfolded = section.querySelector("details")?.open;
+    const unfolded = [...section.querySelectorAll("details[open]")].map(({ dataset }) => dataset.fold);
     section.replaceChildren(...cards);
-    const details = section.querySelector("details");
-    if (details && unfolded) details.open = true;
+    for (const details of section.querySelectorAll("details")) details.open = unfolded.includes(details.dataset.fold);
     if (!held) return;
     const key = held.closest(".ll-alert")?.dataset.key;
     const card = [...section.querySelectorAll(".ll-alert")].find(({ dataset }) => dataset.key === key);
-    const again = key === undefined ? section.querySelector("summary") : card?.querySelector(`[data-do="${held.dataset.do}"]`);
+    const fold = held.closest("details")?.dataset.fold;
+    const again = key === undefined ? section.querySelector(`[data-fold="${fold}"] > summary`) : card?.querySelector(`[data-do="${held.dataset.do}"]`);
     again?.focus({ preventScroll: true });
   }
 

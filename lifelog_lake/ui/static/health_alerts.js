@@ -1,6 +1,8 @@
 // Alerts: what is wrong, what to do about it, and the person's answers.
 
 const SNOOZES = [["3600", "1 hour"], ["14400", "4 hours"], ["86400", "1 day"], ["604800", "1 week"]];
+/** More than so many open ones are folded, the worst stay: below them are the devices. */
+const MOST_SHOWN = 20;
 const SEVERITY_NAMES = { critical: "Critical", warning: "Warning", info: "Note" };
 
 /** What an alert is about: "Screen of laptop". */
@@ -58,10 +60,12 @@ function alertsSection(alerts, now, act) {
   const rank = ({ state, severity }) => (state === "open" ? 0 : 10) + SEVERITIES.indexOf(severity);
   const open = alerts.filter(({ state }) => state !== "resolved").sort((a, b) => rank(a) - rank(b));
   const past = alerts.filter(({ state }) => state === "resolved");
+  const folded = (name, several, text) => several.length ? h("details", { class: "ll-folded", "data-fold": name },
+    h("summary", {}, text), ...several.map((alert) => alertCard(alert, now, act))) : null;
+  const more = open.slice(MOST_SHOWN);
   return [
-    ...open.map((alert) => alertCard(alert, now, act)),
-    past.length ? h("details", { class: "ll-past" },
-      h("summary", {}, `${plural(past.length, "alert")} resolved in the last week`),
-      ...past.map((alert) => alertCard(alert, now, act))) : null,
+    ...open.slice(0, MOST_SHOWN).map((alert) => alertCard(alert, now, act)),
+    folded("more", more, plural(more.length, "more alert")),
+    folded("past", past, `${plural(past.length, "alert")} resolved in the last week`),
   ].filter(Boolean);
 }

@@ -27,7 +27,8 @@ function render({ model, el }) {
   function follow() {
     const now = view();
     if (!now.start) return;
-    zone.textContent = `Times in ${ZONE.replaceAll("_", " ")}, ${offset(now.start)}`;
+    const away = offset(now.start);
+    zone.textContent = /^(Etc\/)?(UTC|UCT|Universal|Zulu)$/.test(ZONE) ? "Times in UTC" : `Times in ${ZONE.replaceAll("_", " ")}, ${away}`;
     if (now.tab !== tab) {
       tab = now.tab;
       body.replaceChildren(lists[tab].root);
