@@ -334,17 +334,16 @@ def test_a_spool_on_a_full_disk(fleet: Fleet) -> None:
     alert = fleet.opened(key)
     assert (alert["severity"], alert["about_device"]) == ("critical", laptop.home.device)
 
-    def stands_still() -> bool:
-        """For longer than a stream may that has another reason."""
-        pulse = fleet.pulse(laptop)
-        (sensor,) = (one for one in pulse["streams"] if one["collector"] == "ticker")
+    def is_full() -> bool:
+        (sensor,) = (one for one in fleet.pulse(laptop)["streams"] if one["collector"] == "ticker")
         if sensor["state"] != "full":  # the spool has given up what it keeps of the past
             fillers.append(laptop.path / "spool" / f"filler-{len(fillers)}")
             fill(fillers[-1])
-        silent_s = (pulse["at"] - sensor["last_capture_at"]).total_seconds()
-        return sensor["state"] == "full" and silent_s > QUIET_S + 1
+        return bool(sensor["state"] == "full")
 
-    fleet.wait(stands_still, "Pulses that come in and tell that nothing is recorded")
+    fleet.wait(is_full, "A pulse that tells that nothing is recorded")
+    since_s = time.monotonic()  # longer than a stream may be quiet that has another reason
+    fleet.wait(lambda: time.monotonic() > since_s + QUIET_S + 2, "that while")
     fleet.still_one(key)
     count = fleet.rows("sensor", laptop).height
     for filler in fillers:
