@@ -344,7 +344,7 @@ def test_no_orphan_is_left_by_the_collector(device: Device, tmp_path: Path, how:
         os.kill(device.pid("script"), signal.SIGKILL)
     else:
         supervisor.terminate()
-        assert supervisor.wait(timeout=5) == 0
+        assert supervisor.wait(timeout=60) == 0
     wait_for(lambda: all(gone(pid) for pid in pids), "the end of all")
 
 

@@ -250,7 +250,7 @@ def test_other_signals_end_it_in_order_too(device: Device, number: signal.Signal
     supervisor = device.supervise()
     device.pid("keeper")
     supervisor.send_signal(number)
-    assert supervisor.wait(timeout=5) == 0
+    assert supervisor.wait(timeout=60) == 0
     assert device.rows("sensor")
     assert device.lifecycle("stopped")
 
