@@ -47,7 +47,8 @@ run: setup ## Record this device and open its pages (ARGS="--port 8899" are hand
 
 test: setup lint $(AW)/.made ## Lint, types and all tests but bench and soak (ARGS go to pytest)
 	@tools/system-packages.sh test
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS) \
+		|| $(BIN)/python -m tests.again $$?
 
 lint: setup ## Format check, lint and strict types
 	$(BIN)/ruff format --check --quiet .

@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -88,12 +89,14 @@ class FailOnce:
     def __init__(self) -> None:
         self.failed: list[int] = []
         self.synced: list[int] = []
+        self.held: BinaryIO | None = None
 
     def before(self, op: fsio.Op) -> None:
         if op.kind == "fsync" and op.path.parent.name == "_delta_log":
             inode = op.path.stat().st_ino
             if not self.failed:
                 self.failed.append(inode)
+                self.held = op.path.open("rb")  # so that no other file gets its number
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
             self.synced.append(inode)
 
@@ -113,7 +116,8 @@ def test_a_log_entry_whose_sync_failed_is_written_anew_and_not_synced_again(tmp_
         assert not shipper.run_once().errors
     finally:
         fsio.install_hook(None)
-    assert hook.failed
-    assert hook.failed[0] not in hook.synced
+    assert hook.held
+    with hook.held:
+        assert hook.failed[0] not in hook.synced
     assert ids(home, "window") == sorted(event.id for event in events)
     verified(home)
