@@ -18,11 +18,12 @@ from rich.table import Table
 from rich.text import Text
 
 from lifelog_lake.beats import HOLDING
-from lifelog_lake.cli.output import ago, local, number, size, span
+from lifelog_lake.cli.output import ago, local, number, span
 from lifelog_lake.clock import US_PER_S
 from lifelog_lake.collect.reasons import WELL, of_device
 from lifelog_lake.events import STREAMS
 from lifelog_lake.spool import StreamStats
+from lifelog_lake.units import size
 
 #: The supervisor writes its status each few seconds; one that is older says nothing.
 STALE_AFTER_S = 30.0

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from lifelog_lake.cli.options import HomeOption, extra, here, home_path
-from lifelog_lake.cli.output import err, say, size
+from lifelog_lake.cli.output import err, say
 from lifelog_lake.errors import UsageError
+from lifelog_lake.units import size
 
 if TYPE_CHECKING:
     from collections.abc import Callable

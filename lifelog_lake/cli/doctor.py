@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Literal
 import typer
 
 from lifelog_lake.cli.options import HomeOption, JsonOption, home_path
-from lifelog_lake.cli.output import out, say_json, size
+from lifelog_lake.cli.output import out, say_json
 from lifelog_lake.errors import LakeUnreachable, LifelogError, MissingExtra, Unavailable
+from lifelog_lake.units import size
 
 if TYPE_CHECKING:
     from lifelog_lake.home import Home

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from lifelog_lake.cli.options import HomeOption, JsonOption, extra, here, refuse_second
-from lifelog_lake.cli.output import err, number, say, say_json, size
+from lifelog_lake.cli.output import err, number, say, say_json
 from lifelog_lake.errors import LifelogError, UsageError
+from lifelog_lake.units import size
 
 
 def add_to(app: typer.Typer) -> None:

@@ -99,15 +99,6 @@ def number(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def size(count: float) -> str:
-    """Bytes for a person, in binary units: ``1.5 MiB``."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
-
-
 def span(seconds: float) -> str:
     """A duration for a person, in its largest units: ``2 h 30 min``."""
     whole = int(abs(seconds))

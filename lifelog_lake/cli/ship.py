@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from lifelog_lake.cli.options import HomeOption, extra, here
-from lifelog_lake.cli.output import err, number, say, size
+from lifelog_lake.cli.output import err, number, say
+from lifelog_lake.units import size
 
 if TYPE_CHECKING:
     from lifelog_lake.ship import Shipped

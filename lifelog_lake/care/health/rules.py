@@ -16,8 +16,9 @@ from lifelog_lake import __version__
 from lifelog_lake.care.facts import DeviceFacts, Fleet, Spell, StreamFacts, rise
 from lifelog_lake.care.health.model import Finding
 from lifelog_lake.care.health.rules_file import RuleBook, Rules
-from lifelog_lake.care.health.words import clock_time, label, size, span, why
+from lifelog_lake.care.health.words import clock_time, label, span, why
 from lifelog_lake.clock import MAX_US, MIN_US, US_PER_S, utc
+from lifelog_lake.units import size
 
 #: A device whose newest pulse is older says nothing of its streams now: what was found stays.
 SILENT_US = 600 * US_PER_S

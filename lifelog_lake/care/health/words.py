@@ -1,4 +1,4 @@
-"""How findings name streams, times, sizes and spans."""
+"""How findings name streams, times and spans."""
 
 from __future__ import annotations
 
@@ -21,15 +21,6 @@ def why(stream: StreamFacts) -> str:
 def clock_time(us: int) -> str:
     """A time (µs since 1970 UTC) by this machine's zone."""
     return utc(us).astimezone().strftime("%Y-%m-%d %H:%M")
-
-
-def size(count: float) -> str:
-    """Bytes: ``2.1 GiB``."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if count >= 100 or unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
 
 
 def span(seconds: float) -> str:
