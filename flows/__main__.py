@@ -89,7 +89,7 @@ class Process:
         """Until told to stop; raises what ended server or runner before."""
         try:
             return self._run()
-        except Exception:
+        except Exception:  # raised again below; the health job may be due before
             self._standby.before_the_end(self._wait)
             raise
         finally:

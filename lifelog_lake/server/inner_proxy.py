@@ -54,10 +54,12 @@ class InnerProxy(NamedLocalProxyHandler):  # type: ignore[misc,unused-ignore]
 
     async def reach(self) -> None:
         """Set ``unix_socket`` or ``port``; raises HTTPError if there is no inner server now."""
+        # Abstract: a proxy without an inner server of its own is none. (No ABC: tornado makes it.)
         raise NotImplementedError
 
     def key(self) -> dict[str, str]:
         """The header that opens the inner server; asked for after :meth:`reach`."""
+        # Abstract, too: an empty header would reach a server without its key.
         raise NotImplementedError
 
     async def prepare(self, *args: Any, **kwargs: Any) -> None:

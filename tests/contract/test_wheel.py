@@ -244,6 +244,7 @@ def test_collectors_are_found_by_their_entry_points(installed: Installation) -> 
     assert "screen" in done.stdout.split()
 
 
+# What it asks for can't be installed elsewhere; there, the other tests of the wheel run.
 @pytest.mark.skipif(sys.platform != "linux", reason="an X server and systemd's files")
 def test_a_tool_installs_its_service_records_and_verifies(
     tool: Installation, xvfb: Display

@@ -55,6 +55,7 @@ def test_a_whole_one_stays_also_while_somebody_has_it(tmp_path: Path) -> None:
         assert database.execute("SELECT count(*) FROM run").fetchone() == (5001,)
 
 
+# Python has none on Windows; there bind() takes a port, which nobody has to remove.
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no unix sockets here")
 def test_the_socket_of_a_life_that_was_killed_goes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -130,7 +130,8 @@ def test_the_hub_of_a_machine(tmp_path: Path) -> None:
     [
         ({"role": "device"}, "no screen"),
         ({"home": Path("/srv/lifelog")}, "/var/lib/lifelog, not /srv/lifelog"),
-        ({"python": Path("/root/.local/bin/python")}, "own user can't run"),
+        ({"python": Path("/home/ada/.local/bin/python")}, "own user can't run"),
+        ({"python": Path("/root", "bin", "python")}, "own user can't run"),
     ],
 )
 def test_a_machine_takes_only_what_can_work(more: dict[str, object], said: str) -> None:
