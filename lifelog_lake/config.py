@@ -1,10 +1,10 @@
 """Settings: ``config.toml``, then ``LIFELOG_*`` from the environment, then flags.
 
 Loaded once into a frozen object and passed on. ``[ship] every_s`` is ``LIFELOG_SHIP__EVERY_S``.
-``LOG_LEVEL``, ``LOG_FILE``, ``AW_*_BUCKET_ID`` and ``WATCHER_TIMESTAMP_THRESHOLD_MINUTES`` are
-honoured too (the long names win over them); an empty ``LOG_FILE`` means the console. An unknown
-key is an error that names the nearest known one, a wrong value one that names where it was set. The
-first run writes a commented ``config.toml`` and goes on.
+``LOG_LEVEL``, ``LOG_FILE`` and the others of ``ALIASES`` are honoured too (the long names win over
+them); an empty ``LOG_FILE`` means the console. An unknown key is an error that names the nearest
+known one, a wrong value one that names where it was set. The first run writes a commented
+``config.toml`` and goes on.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from lifelog_lake.alert_settings import AlertsSettings
 from lifelog_lake.errors import UsageError
 from lifelog_lake.flow_settings import FlowsSettings
 from lifelog_lake.health_settings import HealthSettings
+from lifelog_lake.journal_settings import JournalSettings
 from lifelog_lake.section import Section
 
 GIB = 1024**3
@@ -48,6 +49,9 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "AW_AFK_BUCKET_ID": ("collectors", "activitywatch", "afk_bucket"),
     "AW_WEB_BROWSER_BUCKET_ID": ("collectors", "activitywatch", "web_bucket"),
     "WATCHER_TIMESTAMP_THRESHOLD_MINUTES": ("health", "stale_after_minutes"),
+    "FILE_MAX_BYTES": ("journal", "file_max_bytes"),
+    "ATTACHMENT_MAX_PER_EVENT": ("journal", "attachments_per_entry"),
+    "ALLOWED_MIME_TYPES": ("journal", "allowed_types"),
 }
 
 #: Names that other programs use in ``LOG_LEVEL`` for levels that we have.
@@ -196,6 +200,7 @@ class Settings(BaseSettings):
     spool: SpoolSettings = SpoolSettings()
     ship: ShipSettings = ShipSettings()
     care: CareSettings = CareSettings()
+    journal: JournalSettings = JournalSettings()
     server: ServerSettings = ServerSettings()
     flows: FlowsSettings = FlowsSettings()
     health: HealthSettings = HealthSettings()

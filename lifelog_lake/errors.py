@@ -47,6 +47,26 @@ class InvalidEvent(Terminal):
     exit_code = 2
 
 
+class UnknownEntry(UsageError):
+    """There is no such journal entry or attachment, or it is deleted."""
+
+
+class EntryExists(UsageError):
+    """An entry of this id is there already."""
+
+
+class EntryChanged(UsageError):
+    """The entry isn't the revision any more that the change was made for; nothing was written."""
+
+
+class FileRefused(UsageError):
+    """A file that can't be attached: its type, its name, its length or its number."""
+
+
+class FileTooLarge(FileRefused):
+    """A file larger than the setting allows."""
+
+
 class MissingExtra(UsageError):
     """A command needs an optional part of the package that isn't installed."""
 

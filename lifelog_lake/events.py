@@ -196,6 +196,13 @@ _CATALOGUE: tuple[Stream, ...] = (
             _text("description", "the text"),
             Column(name="tags", type=ListOf("string"), doc="labels"),
             Column(name="metadata", type="string", doc="JSON object of the person's own fields"),
+            Column(name="created_at", type="timestamp", doc="when the entry was first written"),
+            Column(name="written_at", type="timestamp", doc="when this revision was written"),
+            Column(
+                name="author",
+                type="string",
+                doc="the device it was written on; null = the row's own",
+            ),
         ),
     ),
     Stream(
@@ -205,6 +212,8 @@ _CATALOGUE: tuple[Stream, ...] = (
             key=("string", "unguessable name in addresses"),
             entry_id=("string", "the journal entry it belongs to"),
             name=("string", "file name"),
+            deleted=("bool", "this row removes the attachment with its key"),
+            author=("string", "the device it was attached on; null = the row's own"),
         ),
     ),
     Stream(

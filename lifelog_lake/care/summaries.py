@@ -19,7 +19,6 @@ from datetime import UTC, date, datetime, time, timedelta
 import polars as pl
 
 from lifelog_lake.care.days_table import DaysTable
-from lifelog_lake.care.follow import Place, changes, place_of
 from lifelog_lake.care.outcome import Outcome
 from lifelog_lake.care.trouble import told, worded
 from lifelog_lake.clock import Clock
@@ -29,6 +28,7 @@ from lifelog_lake.home import Home
 from lifelog_lake.lake import datafile, require_known
 from lifelog_lake.lake.store import Store
 from lifelog_lake.recall.days import APP, SCHEMA
+from lifelog_lake.recall.follow import Place, changes, place_of
 from lifelog_lake.recall.schema import polars_schema
 from lifelog_lake.recall.tables import Contents, Tables
 from lifelog_lake.recall.timeline import reach

@@ -15,9 +15,9 @@ from pathlib import Path
 import structlog
 
 from lifelog_lake import fsio
-from lifelog_lake.care.follow import Changes, Place, changes, new_rows
 from lifelog_lake.care.pictures import TRANSFORM, VERSION
 from lifelog_lake.lake.store import Store
+from lifelog_lake.recall.follow import Changes, Place, changes, new_rows
 from lifelog_lake.recall.tables import Tables
 
 log = structlog.get_logger(__name__)

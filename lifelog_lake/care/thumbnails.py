@@ -20,7 +20,6 @@ import polars as pl
 import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
-from lifelog_lake.care.follow import Changes, Place, changes, new_rows, place_of
 from lifelog_lake.care.outcome import Outcome
 from lifelog_lake.care.pictures import (
     MEDIA_TYPE,
@@ -48,6 +47,7 @@ from lifelog_lake.lake.logcheck import first_line
 from lifelog_lake.lake.schema import to_table
 from lifelog_lake.lake.store import Store, blob_key, table_key
 from lifelog_lake.lake.table import Snapshot, StreamTable
+from lifelog_lake.recall.follow import Changes, Place, changes, new_rows, place_of
 from lifelog_lake.recall.tables import Tables
 from lifelog_lake.ship.shipper import app_id
 

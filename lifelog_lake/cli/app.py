@@ -20,12 +20,14 @@ from lifelog_lake.cli import (
     config,
     demo,
     doctor,
+    event,
     lake,
     pause,
     service,
     ship,
     spool,
     status,
+    transfer,
 )
 from lifelog_lake.cli.options import HomeOption, Options
 from lifelog_lake.cli.output import say_error, say_mistake
@@ -71,8 +73,9 @@ def lifelog(
     context.obj = Options(home=home)
 
 
-for group in (capture, lake, care, demo, ship, status, doctor, pause, service):
+for group in (capture, lake, care, demo, ship, status, doctor, pause, service, transfer):
     group.add_to(app)
+app.add_typer(event.app, name="event")
 app.add_typer(spool.app, name="spool")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(config.app, name="config")

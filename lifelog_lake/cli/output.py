@@ -94,9 +94,9 @@ def _logging() -> bool:
     return any(isinstance(handler.formatter, Lines) for handler in logging.getLogger().handlers)
 
 
-def number(count: int, noun: str) -> str:
+def number(count: int, noun: str, nouns: str | None = None) -> str:
     """``1 row``, ``2 rows``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    return f"{count} {noun}" if count == 1 else f"{count} {nouns or noun + 's'}"
 
 
 def span(seconds: float) -> str:

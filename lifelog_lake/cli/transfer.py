@@ -1,0 +1,194 @@
+"""``lifelog export`` and ``lifelog import``: the journal as a file, and back."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Literal, cast
+
+import typer
+
+from lifelog_lake.cli.event import one_line, opened_journal
+from lifelog_lake.cli.options import HomeOption, JsonOption, extra
+from lifelog_lake.cli.output import err, number, say, say_json
+from lifelog_lake.errors import UsageError
+
+Format = Literal["json", "jsonl", "zip", "csv"]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Put the commands into the tree."""
+    app.command("export")(export)
+    app.command("import")(import_)
+
+
+def export(
+    context: typer.Context,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE", help="Where to; - is standard output.")
+    ],
+    format_: Annotated[
+        str | None,
+        typer.Option("--format", help="json, jsonl or zip (with files); default: by FILE's name."),
+    ] = None,
+    history: Annotated[
+        bool, typer.Option("--history", help="With the earlier revisions of each entry.")
+    ] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write all entries into a file: all of them or, if anything fails, none.
+
+    \b
+    Examples:
+      lifelog export --out journal.zip
+      lifelog export --out - --format jsonl | jq .title
+    """
+    if str(out) == "-" and as_json:
+        raise UsageError("--json has no place beside an export to standard output.")
+    with opened_journal(context, home) as journal, _bar("Exporting", "entries") as progress:
+        with extra("Exporting", "hub"):
+            from lifelog_lake.recall.journal import exporting
+        if str(out) == "-":
+            kind = _format(format_ or "", ("json", "jsonl", "zip"))
+            done = exporting.export(
+                journal,
+                sys.stdout.buffer,
+                cast("exporting.Format", kind),
+                history=history,
+                progress=progress,
+            )
+            sys.stdout.buffer.flush()
+        else:
+            kind = _format(format_ or exporting.format_of(out), ("json", "jsonl", "zip"))
+            done = exporting.export_file(
+                journal,
+                out,
+                cast("exporting.Format", kind),
+                history=history,
+                progress=progress,
+            )
+    if as_json:
+        say_json({"out": str(out), **dataclasses.asdict(done)})
+    elif str(out) != "-":
+        files = f", {number(done.files, 'file')}" if kind == "zip" else ""
+        say(f"Exported {number(done.entries, 'entry', 'entries')}{files} to {out}")
+    for lost in done.lost:
+        err().print(f"Finding: The content of the attachment {lost} is lost.", style="yellow")
+    if done.lost:
+        raise typer.Exit(1)
+
+
+def import_(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="An export, CSV or JSON Lines.")],
+    format_: Annotated[
+        str | None,
+        typer.Option("--format", help="json, jsonl, zip or csv; default: by FILE's name."),
+    ] = None,
+    columns: Annotated[
+        str,
+        typer.Option(
+            "--map", metavar="FIELD=COLUMN,…", help="Which column is which field, if named so."
+        ),
+    ] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would come, and write nothing.")
+    ] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring entries in; what is there already is left as it is, so it may be repeated.
+
+    All of the file is checked first: if anything in it is wrong, nothing is written.
+
+    \b
+    Examples:
+      lifelog import journal.zip
+      lifelog import notes.csv --map title=Summary,at=When --dry-run
+      lifelog import - --format jsonl < notes.jsonl
+    """
+    with (
+        opened_journal(context, home) as journal,
+        _bar("Importing", "bytes") as progress,
+        _seekable(file) as path,
+    ):
+        with extra("Importing", "hub"):
+            from lifelog_lake.recall.journal import importing
+            from lifelog_lake.recall.journal.foreign import Columns
+
+        by_name = file.suffix.lower().removeprefix(".").replace("ndjson", "jsonl")
+        kind = _format(format_ or by_name, ("json", "jsonl", "zip", "csv"))
+        done = importing.import_file(
+            journal,
+            path,
+            cast("importing.Format", kind),
+            columns=Columns.parse(columns),
+            dry_run=dry_run,
+            progress=progress,
+        )
+    if as_json:
+        say_json({"dry_run": dry_run, **dataclasses.asdict(done)})
+        return
+    said = (
+        f"{number(done.entries, 'new entry', 'new entries')}, {number(done.changes, 'change')}, "
+        f"{number(done.files, 'file')}; {done.present} there already"
+    )
+    say(f"Would bring in {said}" if dry_run else f"Brought in {said}")
+    if dry_run:
+        for title in done.first:
+            say(f"  {one_line(title)}")
+        if done.entries > len(done.first):
+            say("  …")
+    if done.without_content:
+        files = number(done.without_content, "attachment")
+        say(f"Left out {files}: the file only names them. A zip has their content.")
+
+
+def _format(given: str, known: tuple[str, ...]) -> str:
+    if given.lower() in known:
+        return given.lower()
+    raise UsageError(
+        f"There is no format {given[:20]!r} here." if given else "Which format is it?",
+        hint=f"Say --format {', '.join(known)}.",
+    )
+
+
+@contextlib.contextmanager
+def _seekable(path: Path) -> Iterator[Path]:
+    """A file that can be read twice: what comes from stdin is kept meanwhile."""
+    if str(path) != "-":
+        yield path
+        return
+    with tempfile.NamedTemporaryFile() as copy:
+        shutil.copyfileobj(sys.stdin.buffer, copy)
+        copy.flush()
+        yield Path(copy.name)
+
+
+@contextlib.contextmanager
+def _bar(what: str, unit: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar in a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,} of {task.total:,} " + unit),
+        TimeRemainingColumn(),
+        console=err(),
+    ) as bar:
+        task = bar.add_task(what, total=1)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=max(total, 1))
+
+        yield show

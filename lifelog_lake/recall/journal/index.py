@@ -1,0 +1,376 @@
+"""All revisions and attachments on disk: quick to ask, disposable.
+
+A SQLite file below the home that follows the logs of the tables ``journal`` and ``attachment``, and
+the spool. It never decides what is kept: a missing, damaged or foreign one is filled anew. What an
+entry is now is worked out over all of its revisions as they come in, so lists only look it up.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import structlog
+
+from lifelog_lake import fsio
+from lifelog_lake.errors import LakeUnreachable, Transient
+from lifelog_lake.home import Home
+from lifelog_lake.recall.journal.outbox import Outbox, Waiting
+from lifelog_lake.recall.journal.rows import (
+    ATTACHMENT,
+    ATTACHMENT_COLUMNS,
+    JOURNAL,
+    JOURNAL_COLUMNS,
+    attachment_values,
+    revision_values,
+    waiting_row,
+)
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from lifelog_lake.lake.store import Store
+    from lifelog_lake.recall.follow import Changes, Place
+    from lifelog_lake.recall.tables import Tables
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+#: Raised when the file's tables change.
+FORMAT = 1
+WAIT_S = 60.0
+#: Rows that are put in at once.
+PORTION = 20_000
+_SCHEMA = """
+CREATE TABLE revision (id TEXT NOT NULL UNIQUE, entry TEXT NOT NULL, parent TEXT,
+    lamport INTEGER NOT NULL, written INTEGER NOT NULL, device TEXT NOT NULL,
+    deleted INTEGER NOT NULL, at INTEGER NOT NULL, tz TEXT, created INTEGER, title TEXT NOT NULL,
+    description TEXT NOT NULL, tags TEXT, metadata TEXT);
+CREATE INDEX revision_entry ON revision (entry);
+CREATE INDEX revision_parent ON revision (parent) WHERE parent IS NOT NULL;
+CREATE TABLE entry (id TEXT PRIMARY KEY, revision INTEGER NOT NULL, at INTEGER NOT NULL,
+    created INTEGER NOT NULL, device TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX entry_at ON entry (at, id);
+CREATE INDEX entry_created ON entry (created, id);
+CREATE TABLE tag (tag TEXT, entry TEXT, PRIMARY KEY (tag, entry)) WITHOUT ROWID;
+CREATE INDEX tag_entry ON tag (entry);
+CREATE TABLE attachment (id TEXT PRIMARY KEY, key TEXT NOT NULL, entry TEXT NOT NULL,
+    name TEXT NOT NULL, media_type TEXT NOT NULL, bytes INTEGER NOT NULL, sha256 TEXT,
+    uploaded INTEGER NOT NULL, device TEXT NOT NULL, deleted INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX attachment_key ON attachment (key);
+CREATE INDEX attachment_entry ON attachment (entry);
+CREATE TABLE place (name TEXT PRIMARY KEY, mark TEXT, first INTEGER, second INTEGER);
+"""
+_TABLES = ("revision", "entry", "tag", "attachment", "place")
+_INSERT = {
+    JOURNAL: f"INSERT OR IGNORE INTO revision VALUES ({','.join('?' * 14)})",
+    ATTACHMENT: f"INSERT OR IGNORE INTO attachment VALUES ({','.join('?' * 10)})",
+}
+#: Heads that say what the entry is now. A child is later than its parent, so no ring of parents
+#: (another program's) can make an entry vanish.
+_RESOLVE = """
+INSERT INTO entry SELECT r.entry, r.n, r.at,
+    coalesce(r.created, (SELECT min(written) FROM revision WHERE entry = r.entry)), r.device
+FROM (SELECT v.rowid AS n, v.*, row_number() OVER (PARTITION BY v.entry ORDER BY v.deleted,
+        v.lamport DESC, v.written DESC, v.device DESC, v.id DESC) AS place
+    FROM touched t JOIN revision v ON v.entry = t.entry
+    WHERE NOT EXISTS (SELECT 1 FROM revision c
+        WHERE c.parent = v.id AND c.entry = v.entry AND c.lamport > v.lamport)) r
+WHERE r.place = 1 AND NOT r.deleted
+"""
+
+
+def index_path(home: Path) -> Path:
+    """Where the index lies below a home's path."""
+    return home / "index" / "journal.db"
+
+
+class JournalIndex:
+    """The index of a home; safe in threads, and several processes may use the file."""
+
+    def __init__(self, home: Home, outbox: Outbox) -> None:
+        self._home = home
+        self._outbox = outbox
+        self._path = index_path(home.path)
+        self._lock = threading.RLock()
+        self._store: Store | None = None
+        self._tables: Tables | None = None
+        fsio.make_dirs(self._path.parent, at="index")
+        self._db = self._opened()
+
+    def close(self) -> None:
+        """Let the file go."""
+        with self._lock:
+            self._db.close()
+
+    def ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        """The answer of the file as it is now."""
+
+        def asked() -> T:
+            self._db.execute("BEGIN")
+            try:
+                return question(self._db)
+            finally:
+                self._db.execute("ROLLBACK")
+
+        return self._mended(asked)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """The file as it is now, for as long as one likes: others write meanwhile."""
+        db = sqlite3.connect(self._path, timeout=WAIT_S, isolation_level=None)
+        try:
+            db.execute("BEGIN")
+            yield db
+        finally:
+            db.close()
+
+    def refresh(self) -> LakeUnreachable | None:
+        """Take in what came since; why the lake can't be reached, if it can't.
+
+        The spool goes first: what it has given up since is in the lake then.
+        """
+        return self._mended(self._refresh)
+
+    def _refresh(self) -> LakeUnreachable | None:
+        for stream in (JOURNAL, ATTACHMENT):
+            self._from_spool(stream)
+        try:
+            mark = self._connected()
+            if self._mark() not in (None, mark):
+                self._start_over()  # another lake, or this one after a restore
+                return self._refresh()
+            self._set_mark(mark)
+            for stream in (JOURNAL, ATTACHMENT):
+                self._from_lake(stream)
+        except LakeUnreachable as error:
+            return error
+        return None
+
+    # -- the spool --------------------------------------------------------------------------
+
+    def _from_spool(self, stream: str) -> None:
+        name = f"spool/{stream}"
+        place = self._place(name)
+        after = None if place is None else (str(place[0]), int(place[1]))
+        for waiting in self._outbox.waiting(stream, after):
+            rows = [waiting_row(fields, self._outbox.device) for fields in waiting.rows]
+            with self._writing() as db:
+                if self._place(name) == place:  # else another process has been here
+                    self._put(db, stream, rows)
+                    self._set_place(name, *waiting.mark, None)
+                place = self._place(name)
+
+    # -- the lake ---------------------------------------------------------------------------
+
+    def _connected(self) -> str:
+        """The lake's mark; opens its store at the first time."""
+        from lifelog_lake.lake import parse_url, require_known
+        from lifelog_lake.recall.tables import Tables
+
+        if self._store is None or self._tables is None:
+            self._store = parse_url(self._home.lake_url, self._home)
+            self._tables = Tables(self._store)
+        return require_known(self._home, self._store).mark
+
+    def _from_lake(self, stream: str) -> None:
+        from lifelog_lake.recall.follow import changes
+
+        assert self._store is not None
+        assert self._tables is not None
+        while True:
+            before = self._lake_place(stream)
+            found = changes(self._store, self._tables, stream, before)
+            if found is None:
+                return
+            anew = before is not None and (found.whole or bool(found.rewritten))
+            if anew:  # rows may be gone: what waits is asked for first, then the whole table
+                waiting = list(self._outbox.waiting(stream, None))
+                found = changes(self._store, self._tables, stream, None)
+                if found is None:
+                    return
+                self._replace(stream, found, before, waiting)
+            else:
+                self._add(stream, found, before)
+
+    def _add(self, stream: str, found: Changes, before: Place | None) -> None:
+        for rows in self._portions(stream, found):
+            with self._writing() as db:
+                self._put(db, stream, rows)
+        with self._writing():
+            if self._lake_place(stream) == before:
+                place = found.place
+                self._set_place(f"lake/{stream}", None, place.version, place.entry)
+
+    def _replace(
+        self, stream: str, found: Changes, before: Place | None, waiting: list[Waiting]
+    ) -> None:
+        with self._writing() as db:
+            if self._lake_place(stream) != before:
+                return
+            names = ("revision", "entry", "tag") if stream == JOURNAL else ("attachment",)
+            for name in names:
+                db.execute(f"DELETE FROM {name}")
+            db.execute("DELETE FROM place WHERE name = ?", (f"spool/{stream}",))
+            for rows in self._portions(stream, found):
+                self._put(db, stream, rows)
+            for part in waiting:
+                rows = [waiting_row(fields, self._outbox.device) for fields in part.rows]
+                self._put(db, stream, rows)
+                self._set_place(f"spool/{stream}", *part.mark, None)
+            place = found.place
+            self._set_place(f"lake/{stream}", None, place.version, place.entry)
+
+    def _portions(self, stream: str, found: Changes) -> Iterator[list[dict[str, Any]]]:
+        from lifelog_lake.recall.follow import new_rows
+
+        assert self._store is not None
+        assert self._tables is not None
+        columns = JOURNAL_COLUMNS if stream == JOURNAL else ATTACHMENT_COLUMNS
+        for frame in new_rows(
+            self._store, self._tables, stream, found, columns, _unreadable(stream)
+        ):
+            for part in _in_us(frame).iter_slices(PORTION):
+                yield list(part.iter_rows(named=True))
+
+    # -- the file ---------------------------------------------------------------------------
+
+    def _put(self, db: sqlite3.Connection, stream: str, rows: Iterable[dict[str, Any]]) -> None:
+        """Add rows, and work out what their entries are now. Rows that are there change nothing."""
+        usable = [row for row in rows if row.get("id") and row.get("at") is not None]
+        if stream == ATTACHMENT:
+            db.executemany(_INSERT[stream], map(attachment_values, usable))
+            return
+        values = [revision_values(row) for row in usable]
+        db.executemany(_INSERT[stream], values)
+        db.execute("CREATE TEMP TABLE IF NOT EXISTS touched (entry TEXT PRIMARY KEY) WITHOUT ROWID")
+        db.execute("DELETE FROM touched")
+        db.executemany("INSERT OR IGNORE INTO touched VALUES (?)", ((one[1],) for one in values))
+        db.execute("DELETE FROM tag WHERE entry IN (SELECT entry FROM touched)")
+        db.execute("DELETE FROM entry WHERE id IN (SELECT entry FROM touched)")
+        db.execute(_RESOLVE)
+        db.execute(
+            "INSERT OR IGNORE INTO tag SELECT j.value, t.entry FROM touched t "
+            "JOIN entry e ON e.id = t.entry JOIN revision r ON r.rowid = e.revision, "
+            "json_each(r.tags) j WHERE r.tags IS NOT NULL"
+        )
+
+    def _place(self, name: str) -> tuple[Any, ...] | None:
+        found: tuple[Any, ...] | None = self._db.execute(
+            "SELECT mark, first, second FROM place WHERE name = ?", (name,)
+        ).fetchone()
+        return found
+
+    def _set_place(self, name: str, mark: str | None, first: int, second: int | None) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO place VALUES (?, ?, ?, ?)", (name, mark, first, second)
+        )
+
+    def _lake_place(self, stream: str) -> Place | None:
+        from lifelog_lake.recall.follow import Place
+
+        row = self._place(f"lake/{stream}")
+        return None if row is None else Place(version=row[1], entry=row[2])
+
+    def _mark(self) -> str | None:
+        row = self._place("lake")
+        return None if row is None else str(row[0])
+
+    def _set_mark(self, mark: str) -> None:
+        if self._mark() is None:
+            with self._writing():
+                self._set_place("lake", mark, 0, None)
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._db
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    def _mended(self, action: Callable[[], T]) -> T:
+        """Do it; once more with an empty file, if this one is damaged."""
+        with self._lock:
+            try:
+                return action()
+            except sqlite3.OperationalError as error:
+                raise Transient(
+                    f"The journal's index can't be used: {error} ({self._path}).",
+                    hint="Is the disk full, or may it not be written? It may be deleted any time.",
+                ) from error
+            except sqlite3.DatabaseError as error:
+                log.warning("journal_index_made_anew", reason=str(error))
+                self._start_over()
+                self._refresh()
+                return action()
+
+    def _opened(self) -> sqlite3.Connection:
+        try:
+            return self._connect()
+        except sqlite3.OperationalError as error:
+            raise Transient(
+                f"The journal's index can't be used: {error} ({self._path}).",
+                hint="Is the disk full, or may it not be written? It may be deleted any time.",
+            ) from error
+        except sqlite3.DatabaseError:
+            self._remove()
+            return self._connect()
+
+    def _connect(self) -> sqlite3.Connection:
+        db = sqlite3.connect(
+            self._path, timeout=WAIT_S, isolation_level=None, check_same_thread=False
+        )
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = NORMAL")
+            db.execute("PRAGMA temp_store = MEMORY")
+            db.execute("BEGIN IMMEDIATE")
+            (format_,) = db.execute("PRAGMA user_version").fetchone()
+            if format_ != FORMAT:
+                for name in _TABLES:
+                    db.execute(f"DROP TABLE IF EXISTS {name}")
+                for statement in _SCHEMA.split(";"):
+                    db.execute(statement)
+                db.execute(f"PRAGMA user_version = {FORMAT}")
+            db.execute("COMMIT")
+        except BaseException:
+            db.close()
+            raise
+        return db
+
+    def _start_over(self) -> None:
+        """Another process may hold the file, so its tables go, unless it can't be read at all."""
+        try:
+            with self._writing() as db:
+                for name in _TABLES:
+                    db.execute(f"DELETE FROM {name}")
+        except sqlite3.DatabaseError:
+            self._db.close()
+            self._remove()
+            self._db = self._connect()
+
+    def _remove(self) -> None:
+        for end in ("", "-wal", "-shm"):
+            self._path.with_name(self._path.name + end).unlink(missing_ok=True)
+
+
+def _in_us(frame: pl.DataFrame) -> pl.DataFrame:
+    """Times as µs since 1970."""
+    import polars as pl
+
+    times = [name for name, type_ in frame.schema.items() if type_ == pl.Datetime]
+    return frame.with_columns(pl.col(times).cast(pl.Datetime("us", "UTC")).dt.epoch("us"))
+
+
+def _unreadable(stream: str) -> Callable[[str], None]:
+    def note(path: str) -> None:  # lifelog verify names it too
+        log.warning("journal_rows_unreadable", stream=stream, path=path)
+
+    return note
