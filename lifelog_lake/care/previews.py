@@ -107,7 +107,7 @@ def _frame(file: BinaryIO) -> bytes:
         small = frame.reformat(
             width=max(1, round(frame.width * scale)), height=max(1, round(frame.height * scale))
         )
-        return _png(small.to_image())
+        return _png(small.to_image())  # type: ignore[no-untyped-call,unused-ignore]
 
 
 def _png(picture: object) -> bytes:

@@ -21,6 +21,7 @@ from tests.bench import (
     derive,
     health,
     hub,
+    journal,
     page,
     recall,
     report,
@@ -44,6 +45,7 @@ BENCHES: dict[str, Callable[..., Iterator[Row]]] = {
     "activitywatch": activitywatch.run,
     "hub": hub.run,
     "health": health.run,
+    "journal": journal.run,
 }
 #: A folder of the checkout: what is below /tmp may be in memory, where syncing costs nothing.
 SCRATCH = Path(__file__).resolve().parents[2] / "build"

@@ -231,11 +231,17 @@ class JournalIndex:
         assert self._store is not None
         assert self._tables is not None
         columns = JOURNAL_COLUMNS if stream == JOURNAL else ATTACHMENT_COLUMNS
+        ready: list[dict[str, Any]] = []  # a day has few entries, and a file is of one day
         for frame in new_rows(
             self._store, self._tables, stream, found, columns, _unreadable(stream)
         ):
             for part in _in_us(frame).iter_slices(PORTION):
-                yield list(part.iter_rows(named=True))
+                ready += part.iter_rows(named=True)
+                if len(ready) >= PORTION:
+                    yield ready
+                    ready = []
+        if ready:
+            yield ready
 
     # -- the file ---------------------------------------------------------------------------
 
