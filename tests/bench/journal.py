@@ -33,19 +33,22 @@ T0 = 1_700_000_000 * US_PER_S
 
 #: Exports in a process of its own: what it has at most, beyond what it had before.
 EXPORT = """
-import resource, sys, time
+import sys, time
 from pathlib import Path
 from lifelog_lake.home import open_home
 from lifelog_lake.recall.journal.exporting import export_file
 from lifelog_lake.recall.journal.pages import Query
 from lifelog_lake.recall.pending import open_journal
+def peak_kib():  # not ru_maxrss: that counts what the parent had before the program was loaded
+    status = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in status if line.startswith("VmHWM")).split()[1])
 journal = open_journal(open_home(Path(sys.argv[1])))
 journal.page(Query())
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak_kib()
 began = time.perf_counter()
 done = export_file(journal, Path(sys.argv[2]), sys.argv[3])
 took = time.perf_counter() - began
-print(done.entries, took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(done.entries, took, peak_kib() - before)
 """
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import polars as pl
@@ -323,3 +324,34 @@ def test_the_greatest_entry_fits_into_a_row(home: Home, journal: Journal) -> Non
     ship(home)
     assert journal.get(entry.id) == entry
     assert open_lake(home.lake_url).scan("journal").select(pl.col("extra")).collect().item() is None
+
+
+def test_of_many_edits_at_once_one_wins(home: Home, journal: Journal) -> None:
+    first = written(journal)
+
+    def attempt(number: int) -> str | None:
+        with journal_of(home) as own:
+            given = own if number % 2 else journal  # threads of one, and others beside it
+            try:
+                return changed(given, first.id, expected=first.revision, title=f"{number}").revision
+            except EntryChanged:
+                return None
+
+    with ThreadPoolExecutor(6) as threads:
+        done = [revision for revision in threads.map(attempt, range(12)) if revision is not None]
+    assert done == [journal.get(first.id).revision]
+    assert len(journal.history(first.id)) == 2
+
+
+def test_threads_and_processes_write_and_list_at_once(home: Home, journal: Journal) -> None:
+    def write(number: int) -> str:
+        with journal_of(home) as own:
+            made = (own if number % 2 else journal).create(NewEntry(title=f"{number}"))
+            assert made.id in {entry.id for entry in listed(journal)}
+            return made.id
+
+    with ThreadPoolExecutor(6) as threads:
+        made = set(threads.map(write, range(24)))
+        ship(home)
+    assert {entry.id for entry in listed(journal)} == made
+    verified(home)

@@ -45,6 +45,8 @@ FORMAT = 1
 WAIT_S = 60.0
 #: Rows that are put in at once.
 PORTION = 20_000
+#: What a million revisions need to be put in at an even pace.
+CACHE_KIB = 64 * 1024
 _SCHEMA = """
 CREATE TABLE revision (id TEXT NOT NULL UNIQUE, entry TEXT NOT NULL, parent TEXT,
     lamport INTEGER NOT NULL, written INTEGER NOT NULL, device TEXT NOT NULL,
@@ -337,6 +339,7 @@ class JournalIndex:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")
             db.execute("PRAGMA temp_store = MEMORY")
+            db.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
             db.execute("BEGIN IMMEDIATE")
             (format_,) = db.execute("PRAGMA user_version").fetchone()
             if format_ != FORMAT:
