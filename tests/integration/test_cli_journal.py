@@ -92,6 +92,41 @@ def test_an_entry_from_its_writing_to_its_end(lifelog: Run, home: Path, tmp_path
     assert "deleted" in said(lifelog("event", "show", name, "--history"))
 
 
+WITHOUT = """
+import importlib.abc, sys
+
+class Block(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"polars", "pyarrow", "deltalake", "numpy", "puremagic"}:
+            raise ModuleNotFoundError(f"{name} isn't installed", name=name)
+
+sys.meta_path.insert(0, Block())
+from lifelog_lake.cli import app
+sys.exit(app.run(sys.argv[1:]))
+"""
+
+
+def test_a_bare_installation_writes_entries(lifelog: Run, home: Path, tmp_path: Path) -> None:
+    def bare(*words: str) -> Done:
+        return subprocess.run(
+            [sys.executable, "-c", WITHOUT, "--home", str(home), "event", *words],
+            capture_output=True, text=True, timeout=120,
+        )  # fmt: skip
+
+    note = tmp_path / "a.txt"
+    note.write_text("x")
+    assert bare("create", "--title", "from a small device", "--tags", "a").returncode == 0
+    for words, extra in (
+        (("list",), "hub"),
+        (("create", "--title", "t", "--attach", str(note)), "device"),
+    ):
+        done = bare(*words)
+        assert done.returncode == 2
+        assert f"the extra '{extra}'" in said(done)
+    (entry,) = js(lifelog("event", "list", "--json"))["entries"]
+    assert entry["title"] == "from a small device"
+
+
 def test_a_list_goes_on_where_it_ended(lifelog: Run, home: Path) -> None:
     lines = [{"title": f"n{n}", "tags": ["t"] if n % 2 else [], "at": f"2026-01-{n + 1:02}T12:00Z"}
              for n in range(6)]  # fmt: skip
@@ -153,7 +188,8 @@ def test_csv_with_a_map_of_columns(lifelog: Run, tmp_path: Path) -> None:
     words = ["import", str(path), "--map", "title=Summary,at=When,tags=Labels"]
     assert "Would bring in 3 new entries" in said(lifelog(*words, "--dry-run"))
     for new in (3, 0):
-        assert js(lifelog(*words, "--json"))["entries"] == new
+        done = js(lifelog(*words, "--json"))
+        assert (done["entries"], done["changes"], done["present"]) == (new, 0, 3 - new)
     found = js(lifelog("event", "list", "--oldest", "--json"))["entries"]
     assert [one["title"] for one in found] == ["Walk", "Walk", 'Line\nbreak; and "quotes"']
     assert (found[0]["tags"], found[0]["metadata"]) == (["a", "b"], {"Mood": "good"})
@@ -242,6 +278,12 @@ def bad_files(root: Path) -> dict[str, tuple[Path, str]]:
     with zipfile.ZipFile(root / "line.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("entries.jsonl", b" " * (65 * 2**20))
     found["line.zip"] = (root / "line.zip", "longer than")
+    a_zip(root / "locked.zip", b"data")
+    content = bytearray((root / "locked.zip").read_bytes())
+    place = content.index(b"PK\x01\x02")
+    content[place + 8] |= 1  # says that it is encrypted
+    (root / "locked.zip").write_bytes(content)
+    found["locked.zip"] = (root / "locked.zip", "encrypted")
     with zipfile.ZipFile(root / "none.zip", "w") as archive:
         archive.writestr("x", "y")
     found["none.zip"] = (root / "none.zip", "entries.jsonl")

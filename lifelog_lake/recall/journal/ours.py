@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, BinaryIO, Literal, Self, TextIO
+from typing import Annotated, BinaryIO, Literal, Self, TextIO, cast
 
 import orjson
 from pydantic import AfterValidator, ConfigDict, Field
@@ -168,12 +168,11 @@ class Source:
     def objects(self) -> Iterator[tuple[str, object]]:
         """The values in it, each with its place for messages."""
         if self._archive is not None:
-            try:
-                member = self._archive.open(ENTRIES)
-            except KeyError:
+            member = self._member(ENTRIES)
+            if member is None:
                 raise UsageError(
                     f"The zip has no {ENTRIES}.", hint="It isn't one that lifelog export made."
-                ) from None
+                )
             with member:
                 yield from self._lines(member)
         elif self.format == "json":
@@ -183,16 +182,21 @@ class Source:
 
     def content(self, file: Attachment) -> BinaryIO | None:
         """The content of an attachment, if it is in the zip."""
+        return self._member(f"{FILES}/{file.key}/{file.name}")
+
+    def _member(self, name: str) -> BinaryIO | None:
         if self._archive is None:
             return None
         try:
-            return self._archive.open(f"{FILES}/{file.key}/{file.name}")  # type: ignore[return-value]
+            info = self._archive.getinfo(name)
         except KeyError:
             return None
+        if info.flag_bits & 1:
+            raise UsageError("The zip is encrypted.", hint="Pack it anew without a password.")
+        return cast("BinaryIO", self._archive.open(info))
 
-    def _lines(self, file: object, first: int = 1) -> Iterator[tuple[str, object]]:
-        assert hasattr(file, "readline")
-        number = first
+    def _lines(self, file: BinaryIO) -> Iterator[tuple[str, object]]:
+        number = 1
         while line := file.readline(MOST_LINE_BYTES + 1):
             if len(line) > MOST_LINE_BYTES:
                 raise UsageError(f"Line {number} is longer than {MOST_LINE_BYTES} bytes.")
