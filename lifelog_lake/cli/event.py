@@ -7,11 +7,13 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal, cast
 
 import orjson
 import typer
+import tzlocal
 
 from lifelog_lake.cli.options import HomeOption, JsonOption, extra, here
 from lifelog_lake.cli.output import err, local, number, say, say_json, size
@@ -88,6 +90,8 @@ def create(
     """
     from lifelog_lake.recall.journal.model import NewEntry, parse
 
+    if [title, desc, meta, *map(str, attach or ())].count("-") > 1:
+        raise UsageError("Only one of them can come from stdin.")
     given = {"title": title} | _fields(desc, tags, at, meta)
     if title == "-":
         given["title"] = _stdin_text().strip()
@@ -194,7 +198,7 @@ def edit(
     \b
     Examples:
       lifelog event edit ID --title "Dinner with Ada and Tim"
-      lifelog event edit ID --tags "" --at yesterday
+      lifelog event edit ID --tags "" --at 2026-05-31
     """
     from lifelog_lake.recall.journal.model import Change, parse
 
@@ -282,10 +286,10 @@ def list_(
         return
     for entry in page.entries:
         now = entry.current
-        at = utc(now.at).astimezone().strftime("%Y-%m-%d %H:%M")
+        at = shown_time(now.at).strftime("%Y-%m-%d %H:%M")
         tags = f"  [{', '.join(now.tags)}]" if now.tags else ""
         files = f"  ({number(len(entry.attachments), 'file')})" if entry.attachments else ""
-        say(f"{entry.id}  {at}  {one_line(now.title)}{tags}{files}")
+        say(f"{entry.id}  {at}  {one_line(now.title)[:100]}{tags}{files}")
     if not page.entries:
         say("No entries.")
     if page.cursor is not None:
@@ -382,7 +386,7 @@ def _say_entry(entry: Entry, *, as_json: bool) -> None:
     now = entry.current
     say(one_line(now.title), style="bold")
     say(f"Id        {entry.id}")
-    say(f"At        {utc(now.at).astimezone().isoformat(sep=' ', timespec='seconds')}")
+    say(f"At        {shown_time(now.at).isoformat(sep=' ', timespec='seconds')}")
     if now.tags:
         say(f"Tags      {', '.join(now.tags)}")
     if now.metadata:
@@ -391,9 +395,14 @@ def _say_entry(entry: Entry, *, as_json: bool) -> None:
         say(f"File      {file.name} ({size(file.size_bytes)}, {file.media_type}, key {file.key})")
     if now.description:
         say("")
-        say(now.description)
+        say("\n".join(one_line(line) for line in now.description.splitlines()))
+
+
+def shown_time(at_us: int) -> datetime:
+    """A time by this machine's clock; the system's own reckoning ends before 1970 on Windows."""
+    return utc(at_us).astimezone(tzlocal.get_localzone())
 
 
 def one_line(text: str) -> str:
     """A title for a terminal: control characters would move its cursor."""
-    return "".join(c if c.isprintable() else " " for c in text)[:200]
+    return "".join(c if c.isprintable() else " " for c in text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import shutil
 import sys
 import tempfile
@@ -56,14 +57,18 @@ def export(
             from lifelog_lake.recall.journal import exporting
         if str(out) == "-":
             kind = _format(format_ or "", ("json", "jsonl", "zip"))
-            done = exporting.export(
-                journal,
-                sys.stdout.buffer,
-                cast("exporting.Format", kind),
-                history=history,
-                progress=progress,
-            )
-            sys.stdout.buffer.flush()
+            try:
+                done = exporting.export(
+                    journal,
+                    sys.stdout.buffer,
+                    cast("exporting.Format", kind),
+                    history=history,
+                    progress=progress,
+                )
+                sys.stdout.buffer.flush()
+            except BrokenPipeError:  # who reads it has enough
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                raise typer.Exit(1) from None
         else:
             kind = _format(format_ or exporting.format_of(out), ("json", "jsonl", "zip"))
             done = exporting.export_file(

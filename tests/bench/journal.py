@@ -21,7 +21,7 @@ from lifelog_lake.lake.table import StreamTable
 from lifelog_lake.recall.journal.journal import Journal
 from lifelog_lake.recall.journal.model import NewEntry
 from lifelog_lake.recall.journal.pages import Query
-from lifelog_lake.recall.pending import open_journal
+from lifelog_lake.recall.journal.spooled import open_journal
 from tests.bench.pairs import Row
 
 ENTRIES, QUICK_ENTRIES = 1_000_000, 20_000
@@ -38,7 +38,7 @@ from pathlib import Path
 from lifelog_lake.home import open_home
 from lifelog_lake.recall.journal.exporting import export_file
 from lifelog_lake.recall.journal.pages import Query
-from lifelog_lake.recall.pending import open_journal
+from lifelog_lake.recall.journal.spooled import open_journal
 def peak_kib():  # not ru_maxrss: that counts what the parent had before the program was loaded
     status = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in status if line.startswith("VmHWM")).split()[1])

@@ -44,6 +44,8 @@ EXCEPTIONS: dict[str, set[str]] = {
     "lifelog_lake": {"recall"},
     # A person's own entries show at once, before they are shipped.
     "lifelog_lake.recall.pending": {"spool"},
+    # … and they go out through it.
+    "lifelog_lake.recall.journal.spooled": {"spool"},
     # `python -m lifelog_lake` is the command.
     "lifelog_lake.__main__": {"cli"},
 }

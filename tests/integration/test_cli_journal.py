@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import logging
@@ -290,6 +291,18 @@ def bad_files(root: Path) -> dict[str, tuple[Path, str]]:
     return found
 
 
+def test_a_name_in_an_export_leads_nowhere(lifelog: Run, home: Path, tmp_path: Path) -> None:
+    a_zip(tmp_path / "in.zip", b"data", name="../../../a.txt", key="../../k")
+    with zipfile.ZipFile(tmp_path / "in.zip", "a") as archive:
+        key = hashlib.sha256(b"../../k").hexdigest()
+        archive.writestr(f"files/{key}/a.txt", b"data")
+    assert js(lifelog("import", str(tmp_path / "in.zip"), "--json"))["files"] == 1
+    lifelog("export", "--out", str(tmp_path / "out.zip"))
+    with zipfile.ZipFile(tmp_path / "out.zip") as archive:
+        assert archive.namelist() == ["entries.jsonl", f"files/{key}/a.txt"]
+        assert archive.read(f"files/{key}/a.txt") == b"data"
+
+
 IMPORT = """
 import sys
 from pathlib import Path
@@ -297,7 +310,7 @@ import lifelog_lake.recall.journal.index, lifelog_lake.recall.follow, polars, de
 from lifelog_lake.errors import LifelogError
 from lifelog_lake.home import open_home
 from lifelog_lake.recall.journal.importing import import_file
-from lifelog_lake.recall.pending import open_journal
+from lifelog_lake.recall.journal.spooled import open_journal
 journal = open_journal(open_home(Path(sys.argv[1])))
 journal.index()
 def peak_kib():  # not ru_maxrss: that counts what the parent had before the program was loaded

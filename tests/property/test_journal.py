@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from lifelog_lake.errors import UnknownEntry
 from lifelog_lake.home import Home
+from lifelog_lake.recall.journal.content import MOST_NAME_BYTES, display_name
 from lifelog_lake.recall.journal.exporting import Format, export_file
 from lifelog_lake.recall.journal.importing import import_file
 from lifelog_lake.recall.journal.journal import Journal
@@ -85,7 +86,7 @@ def same(one: Entry, two: Entry) -> bool:
     return repr(one.as_json()) == repr(two.as_json())
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     given_=st.lists(st.tuples(ENTRIES, FILES), max_size=6),
     edits=st.lists(st.tuples(st.integers(0, 5), ENTRIES), max_size=4),
@@ -145,6 +146,15 @@ def test_an_export_brings_all_of_it_into_an_empty_lake(
 def plain(text: str) -> bool:
     """Text that isn't taken for a page or a script."""
     return not text.lstrip().startswith(("<", "#!", "@", "%"))
+
+
+@given(st.text(max_size=300))
+def test_a_name_that_is_safe_stays_as_it_is(name: str) -> None:
+    safe = display_name(name, "text/plain")
+    assert display_name(safe, "text/plain") == safe
+    assert 0 < len(safe.encode()) <= MOST_NAME_BYTES
+    assert not set(safe) & set('/\\:*?"<>|\0')
+    assert safe not in {".", ".."}
 
 
 # --- devices that edit apart --------------------------------------------------------------------

@@ -12,7 +12,8 @@ Its files are rows of the stream ``attachment`` with its ``entry_id``; a row wit
 removes the one with the same ``key``.
 
 ``model`` entries and what may be in them · ``rows`` them as rows of the streams · ``outbox`` what
-the journal needs of the spool · ``index`` all revisions on disk, disposable, quick to ask ·
+the journal needs of the spool, ``spooled`` the spool as that, and ``open_journal``, where to
+begin · ``index`` all revisions on disk, disposable, quick to ask ·
 ``pages`` lists of entries · ``content`` what a file is · ``journal`` all that one can do ·
 ``exporting`` · ``importing`` with ``foreign`` for other programs' files.
 

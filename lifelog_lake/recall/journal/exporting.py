@@ -12,7 +12,9 @@ revisions, too.
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,7 +25,9 @@ import orjson
 
 from lifelog_lake import fsio
 from lifelog_lake.errors import LakeDamaged, UsageError
+from lifelog_lake.recall.journal.content import display_name
 from lifelog_lake.recall.journal.journal import Journal
+from lifelog_lake.recall.journal.model import Attachment
 from lifelog_lake.recall.journal.pages import Query, Snapshot
 
 Format = Literal["json", "jsonl", "zip"]
@@ -36,6 +40,7 @@ ENTRIES, FILES = "entries.jsonl", "files"
 _WHEN = (1980, 1, 1, 0, 0, 0)
 _ALL = Query(sort="at", newest_first=False)
 _PIECE_BYTES = 1024 * 1024
+_KEY = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -162,7 +167,7 @@ def _zip(
                 except LakeDamaged:
                     done.lost.append(one.id)
                     continue
-                member = _member(f"{FILES}/{one.key}/{one.name}")
+                member = _member(member_name(one))
                 with content, archive.open(member, "w", force_zip64=True) as file:
                     while piece := content.read(_PIECE_BYTES):
                         file.write(piece)
@@ -189,6 +194,12 @@ class _Pipe:
         if self._ready and (all_of_it or len(self._ready) >= _PIECE_BYTES // 16):
             yield bytes(self._ready)
             self._ready.clear()
+
+
+def member_name(file: Attachment) -> str:
+    """Where a zip has a file. Another writer's key or name must not lead out of where it goes."""
+    key = file.key if _KEY.fullmatch(file.key) else hashlib.sha256(file.key.encode()).hexdigest()
+    return f"{FILES}/{key}/{display_name(file.name, file.media_type)}"
 
 
 def _member(name: str) -> zipfile.ZipInfo:

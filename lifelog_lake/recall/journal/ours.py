@@ -20,7 +20,8 @@ import orjson
 from pydantic import AfterValidator, ConfigDict, Field
 
 from lifelog_lake.errors import UsageError
-from lifelog_lake.recall.journal.exporting import ENTRIES, FILES, HEAD
+from lifelog_lake.recall.journal.content import display_name
+from lifelog_lake.recall.journal.exporting import ENTRIES, HEAD, member_name
 from lifelog_lake.recall.journal.model import (
     MOST_DESCRIPTION,
     Attachment,
@@ -90,6 +91,11 @@ class _File(Input):
     uploaded_at: Time
     device: Word
 
+    def of(self, entry_id: str) -> Attachment:
+        """It as a file of an entry, under a name that is safe to show."""
+        fields = self.model_dump() | {"name": display_name(self.name, self.media_type)}
+        return Attachment(entry_id=entry_id, **fields)
+
 
 class _Entry(_Revision):
     # What a newer version adds is left out rather than refused.
@@ -120,7 +126,7 @@ def brought(value: object, place: str) -> Brought:
     return Brought(
         place=place,
         revisions=[one.of(entry.id) for one in (*entry.history, entry)],
-        files=[Attachment(entry_id=entry.id, **file.model_dump()) for file in entry.attachments],
+        files=[file.of(entry.id) for file in entry.attachments],
     )
 
 
@@ -182,7 +188,7 @@ class Source:
 
     def content(self, file: Attachment) -> BinaryIO | None:
         """The content of an attachment, if it is in the zip."""
-        return self._member(f"{FILES}/{file.key}/{file.name}")
+        return self._member(member_name(file))
 
     def _member(self, name: str) -> BinaryIO | None:
         if self._archive is None:
