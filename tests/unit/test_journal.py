@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -206,6 +207,8 @@ def test_the_index_may_be_deleted_damaged_and_foreign(home: Home) -> None:
         kept.append(changed(journal, kept[0].id, title="again"))
     expected = {kept[1].id: kept[1], kept[2].id: kept[2], kept[0].id: kept[3]}
     path = index_path(home.path)
+    if os.name != "nt":
+        assert path.stat().st_mode & 0o777 == 0o600
     for content in (None, b"", b"no database" * 1000, path.read_bytes()[:5000]):
         for end in ("-wal", "-shm", ""):
             path.with_name(path.name + end).unlink(missing_ok=True)

@@ -332,6 +332,7 @@ class JournalIndex:
             return self._connect()
 
     def _connect(self) -> sqlite3.Connection:
+        self._path.touch(mode=fsio.PRIVATE_FILE)  # its text is the person's own
         db = sqlite3.connect(
             self._path, timeout=WAIT_S, isolation_level=None, check_same_thread=False
         )
