@@ -148,6 +148,7 @@ def plain(text: str) -> bool:
     return not text.lstrip().startswith(("<", "#!", "@", "%"))
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_a_name_that_is_safe_stays_as_it_is(name: str) -> None:
     safe = display_name(name, "text/plain")

@@ -42,7 +42,8 @@ T = TypeVar("T")
 
 #: Raised when the file's tables change.
 FORMAT = 1
-WAIT_S = 60.0
+#: Another process may make it anew: a minute or two for a million entries.
+WAIT_S = 300.0
 #: Rows that are put in at once.
 PORTION = 20_000
 #: What a million revisions need to be put in at an even pace.
