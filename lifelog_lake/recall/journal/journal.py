@@ -89,6 +89,7 @@ class Journal:
         """Let the files go."""
         if "_index" in self.__dict__:
             self._index.close()
+        self._outbox.close()
         self._lock.close()
 
     def index(self) -> JournalIndex:

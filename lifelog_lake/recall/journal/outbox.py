@@ -40,6 +40,9 @@ class Outbox(Protocol):
     def content(self, stream: str, sha256: str) -> BinaryIO | None:
         """Content that waits; None if it doesn't (any more)."""
 
+    def close(self) -> None:
+        """Let the files go."""
+
 
 def chunks_of(file: BinaryIO, size: int = 256 * 1024) -> Iterator[bytes]:
     """A file's content, piece by piece."""

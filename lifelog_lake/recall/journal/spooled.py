@@ -57,3 +57,6 @@ class SpoolOutbox:
             except FileNotFoundError:  # shipped a moment ago
                 continue
         return None
+
+    def close(self) -> None:
+        self._spool.close()
