@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from lifelog_lake.recall.journal.standing import STREAMS as WRITTEN
 from lifelog_lake.recall.usage import site
 
 if TYPE_CHECKING:
@@ -62,8 +63,6 @@ _SHOWN: dict[str, dict[str, pl.Expr]] = {
         "level_dbfs": pl.col("level_dbfs"),
     },
     "sensor": {"name": pl.col("name"), "detail": _READING},
-    "journal": {"name": pl.col("title"), "detail": pl.col("description")},
-    "attachment": {"name": pl.col("name")},
 }
 
 
@@ -71,8 +70,10 @@ def details(lake: Lake, stream: str, start: datetime, end: datetime) -> pl.LazyF
     """Events of a stream that overlap ``start`` to ``end`` (exclusive), in no order.
 
     Columns: :data:`SCHEMA`. An event's slices become one row; one that began before the range
-    stands with its first slice that reaches into it.
+    stands with its first slice that reaches into it. What a person wrote is as it stands now.
     """
+    if stream in WRITTEN:
+        return _written(lake, stream, start, end)
     shown = _SHOWN.get(stream, {})
     own = [shown.get(name, pl.lit(None)).cast(SCHEMA[name]).alias(name) for name in _OWN]
     return (
@@ -86,3 +87,10 @@ def details(lake: Lake, stream: str, start: datetime, end: datetime) -> pl.LazyF
         )
         .select(pl.lit(stream).alias("stream"), *[n for n in SCHEMA.names() if n != "stream"])
     )
+
+
+def _written(lake: Lake, stream: str, start: datetime, end: datetime) -> pl.LazyFrame:
+    there = {"stream": pl.lit(stream), "name": pl.col("title"), "detail": pl.col("description")}
+    missing = {name: pl.lit(None) for name in ("end", *_OWN)}
+    rows = lake.standing().events(stream, start, end).lazy().with_columns(**(missing | there))
+    return rows.select(pl.col(name).cast(type_) for name, type_ in SCHEMA.items())

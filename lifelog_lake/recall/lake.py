@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import BinaryIO
 
 import polars as pl
 import tzlocal
 
+from lifelog_lake.clock import MAX_US, MIN_US, utc
 from lifelog_lake.errors import LakeDamaged, LakeUnreachable, UsageError
 from lifelog_lake.events import STREAMS
-from lifelog_lake.home import open_home
+from lifelog_lake.home import Home, open_home
 from lifelog_lake.lake import parse_url, read_identity, require_known
 from lifelog_lake.lake.identity import LakeIdentity
 from lifelog_lake.lake.store import Store, blob_key
 from lifelog_lake.recall.days import app_days, days
+from lifelog_lake.recall.journal.standing import STREAMS as WRITTEN
+from lifelog_lake.recall.journal.standing import Standing
 from lifelog_lake.recall.schema import polars_schema
 from lifelog_lake.recall.summary import as_html, summary
 from lifelog_lake.recall.tables import Tables, scan
-from lifelog_lake.recall.timeline import reach, timeline
+from lifelog_lake.recall.timeline import reach, span, timeline
 from lifelog_lake.recall.usage import usage
 
 #: Streams in which the system speaks of itself.
@@ -34,7 +38,7 @@ def open_lake(url: str | None = None) -> Lake:
     if url is None:
         home = open_home()
         known = parse_url(home.lake_url, home)
-        return Lake(known, require_known(home, known))
+        return Lake(known, require_known(home, known), home)
     target = parse_url(url)
     identity = read_identity(target)
     if identity is None:
@@ -47,10 +51,13 @@ def open_lake(url: str | None = None) -> Lake:
 class Lake:
     """A lake, open for reading: each call sees the newest rows. Several threads may share one."""
 
-    def __init__(self, target: Store, identity: LakeIdentity) -> None:
+    def __init__(self, target: Store, identity: LakeIdentity, home: Home | None = None) -> None:
         self._target = target
         self._identity = identity
+        self._home = home
         self._tables = Tables(target)
+        self._standing: Standing | None = None
+        self._making = threading.Lock()
 
     def __repr__(self) -> str:
         return f"Lake({self._target.url!r}, generation {self._identity.generation})"
@@ -127,14 +134,42 @@ class Lake:
         without a zone is local time, ``"today"`` and ``"yesterday"`` are days; without ``end`` it
         is the whole day of ``start``. ``streams`` and ``devices`` are one name or several; without
         them it is every device and all streams but pulses and what is derived from others. Slices
-        are joined to events.
+        are joined to events. Entries and their files are as they stand now (see :meth:`entries`).
 
         Columns: stream, device, id, at and end (UTC; no end is a moment), label (the stream as a
         person reads it), text (the event in a few words), blob (sha256), blob_bytes, media_type,
         duration, app, title, url, tz (zone of the device then), local (``at`` by this machine's
         clock). Raises :class:`~lifelog_lake.errors.UsageError` for what is no time or no stream.
         """
-        return timeline(self._tables, self.streams(), start, end, streams, devices)
+        there = self.streams()
+        if self._home is not None:  # what this home wrote may not be in a table yet
+            there = [*there, *(name for name in sorted(WRITTEN) if name not in there)]
+        return timeline(self._tables, there, start, end, streams, devices, self.standing)
+
+    def standing(self) -> Standing:
+        """Entries and files as they stand; several threads may share it."""
+        with self._making:
+            if self._standing is None:
+                self._standing = Standing(self._target, self._home)
+            return self._standing
+
+    def entries(
+        self, start: datetime | date | str | None = None, end: datetime | date | str | None = None
+    ) -> pl.DataFrame:
+        """The journal's entries as they stand, the oldest first.
+
+        Each is its newest revision; deleted ones are gone. The range of ``at`` is as in
+        :meth:`timeline`; without ``start`` it is all of them. In the home's own lake those are
+        there, too, that wait in the spool. Columns: id, device (that wrote it last), at (UTC), end,
+        tz, created_at, updated_at, title, description, tags, metadata (JSON or null), files (key,
+        name, media_type, size_bytes, sha256). ``scan("journal")`` has every revision.
+        """
+        self.streams()  # says so if the lake has gone
+        if start is None:
+            first, last = utc(MIN_US), utc(MAX_US)
+        else:
+            first, last = span(start, end)
+        return self.standing().entries(first, last)
 
     def last_day(self) -> date | None:
         """The newest day, by this machine's clock, on which anything was captured; or None.
@@ -151,10 +186,19 @@ class Lake:
         return None if newest is None else newest.astimezone(tzlocal.get_localzone()).date()
 
     def newest_at(self, streams: Sequence[str]) -> datetime | None:
-        """When the newest row of some streams began (UTC), by the logs alone; None without rows."""
+        """When the newest row of some streams began (UTC), by the logs alone; None without rows.
+
+        What a person wrote down for a time to come doesn't count.
+        """
         names = [name for name in self.streams() if name in streams]
-        found = [contents.files["last_at"].max() for contents in self._tables.of_all(names)]
-        return max((at for at in found if isinstance(at, datetime)), default=None)
+        now = datetime.now(UTC)
+        newest = None
+        for name, contents in zip(names, self._tables.of_all(names), strict=True):
+            began = contents.files["last_at"]
+            at = (began.filter(began <= now) if name in WRITTEN else began).max()
+            if isinstance(at, datetime) and (newest is None or at > newest):
+                newest = at
+        return newest
 
     def usage(
         self,

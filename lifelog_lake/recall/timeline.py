@@ -5,7 +5,7 @@ It costs what the range holds, not what lies before it: see :mod:`lifelog_lake.r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
@@ -14,12 +14,14 @@ import tzlocal
 from lifelog_lake.clock import MAX_US, MIN_US, utc
 from lifelog_lake.errors import UsageError
 from lifelog_lake.events import STREAMS
+from lifelog_lake.recall.journal.standing import EVENTS, Standing
+from lifelog_lake.recall.journal.standing import STREAMS as WRITTEN
 from lifelog_lake.recall.tables import Contents, Tables
 
 #: Most rows are at most this long: a slice is, an interval of sound too.
 LONGEST_ROW = timedelta(minutes=10)
 #: Streams whose long events aren't sliced: one may have begun at any time before a range.
-_WHOLE = frozenset({"journal", "attachment", "lifecycle", "alert"})
+_WHOLE = WRITTEN | {"lifecycle", "alert"}
 
 SCHEMA = pl.Schema(
     {
@@ -46,8 +48,6 @@ _WORDS = {
     "window": ("app", "title"),
     "web": ("title", "url"),
     "afk": ("status",),
-    "journal": ("title", "description"),
-    "attachment": ("name",),
     "sensor": ("name", "value", "unit"),
     "lifecycle": ("kind", "reason"),
     "alert": ("message",),
@@ -63,6 +63,7 @@ def timeline(
     end: datetime | date | str | None,
     streams: Sequence[str] | str | None,
     devices: Sequence[str] | str | None,
+    standing: Callable[[], Standing],
 ) -> pl.DataFrame:
     """See :meth:`lifelog_lake.recall.lake.Lake.timeline`; ``there`` are the streams with tables."""
     first, last = span(start, end)
@@ -79,10 +80,13 @@ def timeline(
     chosen = [devices] if isinstance(devices, str) else devices
     found = pl.DataFrame(schema=SCHEMA)
     if names:
+        written = [name for name in names if name in WRITTEN]
+        names = [name for name in names if name not in WRITTEN]
         frames = [
             _events(contents, name, first, last, chosen)
             for name, contents in zip(names, tables.of_all(names), strict=True)
         ]
+        frames += [_written(standing(), name, first, last, chosen) for name in written]
         found = pl.concat(pl.collect_all(frames))
     zone = str(tzlocal.get_localzone())
     return found.with_columns(local=pl.col("at").dt.convert_time_zone(zone)).sort(
@@ -135,6 +139,30 @@ def _events(
             duration=pl.col("end") - pl.col("at"),
         )
         .select(SCHEMA.names())
+    )
+
+
+def _written(
+    standing: Standing,
+    stream: str,
+    start: datetime,
+    end: datetime,
+    devices: Sequence[str] | None,
+) -> pl.LazyFrame:
+    """The same of what a person wrote: as it stands, so nothing of what was deleted."""
+    rows = standing.events(stream, start, end).lazy()
+    if devices is not None:
+        rows = rows.filter(pl.col("device").is_in(list(devices)))
+    words = pl.concat_str("title", "description", separator=" · ", ignore_nulls=True)
+    columns = {
+        "stream": pl.lit(stream),
+        "label": pl.lit(STREAMS[stream].label),
+        "text": words,
+        "title": pl.col("title") if "title" in STREAMS[stream].types else pl.lit(None),
+    }
+    missing = {n: pl.lit(None) for n in SCHEMA.names() if n not in EVENTS}
+    return rows.with_columns(**(missing | columns)).select(
+        pl.col(name).cast(type_) for name, type_ in SCHEMA.items()
     )
 
 

@@ -134,7 +134,11 @@ class LakeReader:
         return events.sort("at", "id", descending=True).collect()
 
     def _keep(self, asked: _Asked, answer: pl.DataFrame) -> None:
+        from lifelog_lake.recall.journal.standing import STREAMS as WRITTEN
+
+        # What a person wrote may change any time, and they look whether it did.
         settled = asked.span.end < datetime.now(UTC) - SETTLED_AFTER
+        settled &= WRITTEN.isdisjoint(asked.streams)
         now_s = time.monotonic()
         until_s = now_s + (SETTLED_S if settled else FRESH_S)
         with self._lock:

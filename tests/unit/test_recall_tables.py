@@ -57,7 +57,7 @@ def add(home: Home, *events: Event) -> None:
 
 
 def note(at: int, end: int | None = None, title: str = "note") -> Event:
-    return new_event("journal", at=at, end=end, data={"title": title})
+    return new_event("lifecycle", at=at, end=end, data={"reason": title})
 
 
 def lake_of(home: Home) -> Lake:
@@ -79,8 +79,8 @@ def test_what_lasts_into_a_range_is_found_however_early_it_began(
     add(home, note(T0 - 400 * DAY_US, T0, "over as it begins"))
     add(home, note(T0 - 300 * DAY_US, T0 - DAY_US, "over"))
     add(home, note(T0 - 200 * DAY_US, None, "a moment"))
-    found = lake_of(home).timeline(*RANGE, streams="journal")
-    assert found["title"].to_list() == ["lasts"]
+    found = lake_of(home).timeline(*RANGE, streams="lifecycle")
+    assert found["text"].to_list() == ["lasts"]
     assert found["duration"].to_list() == [timedelta(days=400, microseconds=1)]
     # Files that can't have any aren't opened, but for the one a rounded statistic may hide.
     assert read == ["date=2024-11-28"] * 2
@@ -156,7 +156,7 @@ def test_compaction_vacuum_and_a_cleaned_log_are_followed(home: Home) -> None:
     for n in range(6):
         add(home, window(n, end=T0 + (n + 1) * US_PER_S), note(T0 + n, T0 + DAY_US))
         lake.timeline(*RANGE)
-    for stream in ("window", "journal"):
+    for stream in ("window", "lifecycle"):
         table = DeltaTable(Path(lake.url) / "tables" / stream)
         table.optimize.compact()
         table.vacuum(retention_hours=0, enforce_retention_duration=False, dry_run=False)
@@ -167,11 +167,11 @@ def test_compaction_vacuum_and_a_cleaned_log_are_followed(home: Home) -> None:
             entry.unlink()
     for reader in (lake, lake_of(home)):
         found = reader.timeline(*RANGE)
-        assert found["stream"].value_counts(sort=True).rows() == [("journal", 6), ("window", 6)]
+        assert found["stream"].value_counts(sort=True).rows() == [("lifecycle", 6), ("window", 6)]
         assert reader.timeline(RANGE[0] + timedelta(minutes=1), RANGE[1]).height == 6
     assert lake.summary().select("rows", "files").rows() == [(6, 1), (6, 1)]
     # What readers skip files by survives both compaction and checkpoints.
-    files = tables.Tables(lake_of(home)._target).of("journal").files
+    files = tables.Tables(lake_of(home)._target).of("lifecycle").files
     assert files.select("last_end", "content").rows() == [(utc(T0 + DAY_US), False)]
     add(home, window(7))
     assert lake.timeline(*RANGE).height == 13
@@ -210,7 +210,7 @@ def test_files_without_statistics_are_read_whole(home: Home) -> None:
     """As another program writes them, or a version before `end` was counted."""
     add(home, note(T0 - 9 * DAY_US, T0 + DAY_US))
     lake = lake_of(home)
-    contents = tables.Tables(lake._target).of("journal")
+    contents = tables.Tables(lake._target).of("lifecycle")
     bare = contents.files.with_columns(
         pl.lit(None, pl.Datetime("us", "UTC")).alias(name)
         for name in ("first_at", "last_at", "last_end")
@@ -220,7 +220,7 @@ def test_files_without_statistics_are_read_whole(home: Home) -> None:
         store=contents.store, stream=contents.stream, version=0, schema=contents.schema,
         stored=contents.stored, files=bare, plain=True,
     )  # fmt: skip
-    assert blind.rows(*RANGE, reach("journal")).collect().height == 1
+    assert blind.rows(*RANGE, reach("lifecycle")).collect().height == 1
     assert blind.rows(*RANGE, reach("window")).collect().is_empty()  # sliced: not looked for
     assert blind.rows(RANGE[0] + timedelta(days=2), RANGE[1] + timedelta(days=3), None).collect(
     ).is_empty()  # fmt: skip
@@ -283,7 +283,7 @@ def test_filters_take_one_name_or_several(home: Home) -> None:
     add(home, window(0), note(T0))
     lake = lake_of(home)
     both = lake.timeline(*RANGE)
-    assert both["stream"].to_list() == ["journal", "window"]
+    assert both["stream"].to_list() == ["lifecycle", "window"]
     for streams in ("window", ["window"], ("window", "audio")):
         assert lake.timeline(*RANGE, streams=streams)["stream"].to_list() == ["window"]
     assert lake.timeline(*RANGE, devices=home.device).height == 2

@@ -3,6 +3,7 @@
 A SQLite file below the home that follows the logs of the tables ``journal`` and ``attachment``, and
 the spool. It never decides what is kept: a missing, damaged or foreign one is filled anew. What an
 entry is now is worked out over all of its revisions as they come in, so lists only look it up.
+Who reads a lake that isn't this home's has one of its own, for as long as it reads.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ import structlog
 
 from lifelog_lake import fsio
 from lifelog_lake.errors import LakeUnreachable, Transient
-from lifelog_lake.home import Home
 from lifelog_lake.recall.journal.outbox import Outbox, Waiting
 from lifelog_lake.recall.journal.rows import (
     ATTACHMENT,
@@ -41,7 +41,7 @@ log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 #: Raised when the file's tables change.
-FORMAT = 1
+FORMAT = 2
 #: Another process may make it anew: a minute or two for a million entries.
 WAIT_S = 300.0
 #: Rows that are put in at once.
@@ -66,6 +66,7 @@ CREATE TABLE attachment (id TEXT PRIMARY KEY, key TEXT NOT NULL, entry TEXT NOT 
     uploaded INTEGER NOT NULL, device TEXT NOT NULL, deleted INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX attachment_key ON attachment (key);
 CREATE INDEX attachment_entry ON attachment (entry);
+CREATE INDEX attachment_uploaded ON attachment (uploaded);
 CREATE TABLE place (name TEXT PRIMARY KEY, mark TEXT, first INTEGER, second INTEGER);
 """
 _TABLES = ("revision", "entry", "tag", "attachment", "place")
@@ -93,16 +94,23 @@ def index_path(home: Path) -> Path:
 
 
 class JournalIndex:
-    """The index of a home; safe in threads, and several processes may use the file."""
+    """An index; safe in threads, and several processes may use the file.
 
-    def __init__(self, home: Home, outbox: Outbox) -> None:
-        self._home = home
+    ``path`` is None for one that goes when it is closed. ``lake`` gives the lake's store and mark,
+    or raises :class:`~lifelog_lake.errors.LakeUnreachable`; without an outbox nothing waits.
+    """
+
+    def __init__(
+        self, path: Path | None, lake: Callable[[], tuple[Store, str]], outbox: Outbox | None
+    ) -> None:
+        self._lake = lake
         self._outbox = outbox
-        self._path = index_path(home.path)
+        self._path = path
         self._lock = threading.RLock()
         self._store: Store | None = None
         self._tables: Tables | None = None
-        fsio.make_dirs(self._path.parent, at="index")
+        if path is not None:
+            fsio.make_dirs(path.parent, at="index")
         self._db = self._opened()
 
     def close(self) -> None:
@@ -125,7 +133,7 @@ class JournalIndex:
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
         """The file as it is now, for as long as one likes: others write meanwhile."""
-        db = sqlite3.connect(self._path, timeout=WAIT_S, isolation_level=None)
+        db = sqlite3.connect(self._path or "", timeout=WAIT_S, isolation_level=None)
         try:
             db.execute("BEGIN")
             yield db
@@ -140,8 +148,9 @@ class JournalIndex:
         return self._mended(self._refresh)
 
     def _refresh(self) -> LakeUnreachable | None:
-        for stream in (JOURNAL, ATTACHMENT):
-            self._from_spool(stream)
+        if self._outbox is not None:
+            for stream in (JOURNAL, ATTACHMENT):
+                self._from_spool(stream, self._outbox)
         try:
             mark = self._connected()
             if self._mark() not in (None, mark):
@@ -156,12 +165,12 @@ class JournalIndex:
 
     # -- the spool --------------------------------------------------------------------------
 
-    def _from_spool(self, stream: str) -> None:
+    def _from_spool(self, stream: str, outbox: Outbox) -> None:
         name = f"spool/{stream}"
         place = self._place(name)
         after = None if place is None else (str(place[0]), int(place[1]))
-        for waiting in self._outbox.waiting(stream, after):
-            rows = [waiting_row(fields, self._outbox.device) for fields in waiting.rows]
+        for waiting in outbox.waiting(stream, after):
+            rows = [waiting_row(fields, outbox.device) for fields in waiting.rows]
             with self._writing() as db:
                 if self._place(name) == place:  # else another process has been here
                     self._put(db, stream, rows)
@@ -171,14 +180,13 @@ class JournalIndex:
     # -- the lake ---------------------------------------------------------------------------
 
     def _connected(self) -> str:
-        """The lake's mark; opens its store at the first time."""
-        from lifelog_lake.lake import parse_url, require_known
+        """The lake's mark."""
         from lifelog_lake.recall.tables import Tables
 
-        if self._store is None or self._tables is None:
-            self._store = parse_url(self._home.lake_url, self._home)
-            self._tables = Tables(self._store)
-        return require_known(self._home, self._store).mark
+        store, mark = self._lake()
+        if self._tables is None or store is not self._store:
+            self._store, self._tables = store, Tables(store)
+        return mark
 
     def _from_lake(self, stream: str) -> None:
         from lifelog_lake.recall.follow import changes
@@ -192,7 +200,8 @@ class JournalIndex:
                 return
             anew = before is not None and (found.whole or bool(found.rewritten))
             if anew:  # rows may be gone: what waits is asked for first, then the whole table
-                waiting = list(self._outbox.waiting(stream, None))
+                waits = self._outbox
+                waiting = [] if waits is None else list(waits.waiting(stream, None))
                 found = changes(self._store, self._tables, stream, None)
                 if found is None:
                     return
@@ -222,6 +231,7 @@ class JournalIndex:
             for rows in self._portions(stream, found):
                 self._put(db, stream, rows)
             for part in waiting:
+                assert self._outbox is not None
                 rows = [waiting_row(fields, self._outbox.device) for fields in part.rows]
                 self._put(db, stream, rows)
                 self._set_place(f"spool/{stream}", *part.mark, None)
@@ -310,32 +320,33 @@ class JournalIndex:
             try:
                 return action()
             except sqlite3.OperationalError as error:
-                raise Transient(
-                    f"The journal's index can't be used: {error} ({self._path}).",
-                    hint="Is the disk full, or may it not be written? It may be deleted any time.",
-                ) from error
+                raise self._unusable(error) from error
             except sqlite3.DatabaseError as error:
                 log.warning("journal_index_made_anew", reason=str(error))
                 self._start_over()
                 self._refresh()
                 return action()
 
+    def _unusable(self, error: sqlite3.Error) -> Transient:
+        return Transient(
+            f"The journal's index can't be used: {error} ({self._path or 'a temporary file'}).",
+            hint="Is the disk full, or may it not be written? It may be deleted any time.",
+        )
+
     def _opened(self) -> sqlite3.Connection:
         try:
             return self._connect()
         except sqlite3.OperationalError as error:
-            raise Transient(
-                f"The journal's index can't be used: {error} ({self._path}).",
-                hint="Is the disk full, or may it not be written? It may be deleted any time.",
-            ) from error
+            raise self._unusable(error) from error
         except sqlite3.DatabaseError:
             self._remove()
             return self._connect()
 
     def _connect(self) -> sqlite3.Connection:
-        self._path.touch(mode=fsio.PRIVATE_FILE)  # its text is the person's own
+        if self._path is not None:
+            self._path.touch(mode=fsio.PRIVATE_FILE)  # its text is the person's own
         db = sqlite3.connect(
-            self._path, timeout=WAIT_S, isolation_level=None, check_same_thread=False
+            self._path or "", timeout=WAIT_S, isolation_level=None, check_same_thread=False
         )
         try:
             db.execute("PRAGMA journal_mode = WAL")
@@ -368,8 +379,9 @@ class JournalIndex:
             self._db = self._connect()
 
     def _remove(self) -> None:
-        for end in ("", "-wal", "-shm"):
-            self._path.with_name(self._path.name + end).unlink(missing_ok=True)
+        if self._path is not None:
+            for end in ("", "-wal", "-shm"):
+                self._path.with_name(self._path.name + end).unlink(missing_ok=True)
 
 
 def _in_us(frame: pl.DataFrame) -> pl.DataFrame:

@@ -81,9 +81,13 @@ class Journal:
     @cached_property
     def _index(self) -> JournalIndex:
         # Who only writes a new entry doesn't need what reads tables.
-        from lifelog_lake.recall.journal.index import JournalIndex
+        from lifelog_lake.lake import require_known
+        from lifelog_lake.recall.journal.index import JournalIndex, index_path
 
-        return JournalIndex(self._home, self._outbox)
+        def lake() -> tuple[Store, str]:
+            return self._store, require_known(self._home, self._store).mark
+
+        return JournalIndex(index_path(self._home.path), lake, self._outbox)
 
     def close(self) -> None:
         """Let the files go."""

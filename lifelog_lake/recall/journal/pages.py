@@ -140,6 +140,17 @@ def attachment(db: sqlite3.Connection, key: str) -> Attachment | None:
     return None if row is None else _attachment(row)
 
 
+def attachments(db: sqlite3.Connection, start: int, end: int) -> list[Attachment]:
+    """Files that came between two times, µs, with those of entries that aren't known (yet)."""
+    rows = db.execute(
+        f"SELECT {_FILE} FROM attachment a WHERE a.uploaded >= ? AND a.uploaded < ? AND {_THERE} "
+        "AND (EXISTS (SELECT 1 FROM entry e WHERE e.id = a.entry) OR NOT EXISTS "
+        "(SELECT 1 FROM revision r WHERE r.entry = a.entry)) ORDER BY a.uploaded, a.id",
+        (start, end),
+    )
+    return [_attachment(row) for row in rows]
+
+
 def known(
     db: sqlite3.Connection,
     kind: Literal["entry", "revision", "attachment"],

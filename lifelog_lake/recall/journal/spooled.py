@@ -6,7 +6,7 @@ The one module of the journal that knows the spool.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from lifelog_lake.clock import Clock, SystemClock
 from lifelog_lake.events import Event
@@ -22,7 +22,7 @@ MOST_ROWS = 10_000
 def open_journal(home: Home, clock: Clock | None = None) -> Journal:
     """The journal of a home and its lake; see :class:`Journal`. Threads may share it."""
     clock = clock or SystemClock()
-    return Journal(home, SpoolOutbox(Spool.of(home, clock)), clock)
+    return Journal(home, SpoolOutbox.of(home, clock), clock)
 
 
 class SpoolOutbox:
@@ -30,6 +30,11 @@ class SpoolOutbox:
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
+
+    @classmethod
+    def of(cls, home: Home, clock: Clock | None = None) -> Self:
+        """The spool of a home."""
+        return cls(Spool.of(home, clock))
 
     @property
     def device(self) -> str:
