@@ -20,7 +20,11 @@ from lifelog_lake.errors import MissingExtra, UsageError
 TRANSFORM, VERSION = "preview-webp", 1
 PICTURES = ("image/jpeg", "image/png", "image/webp", "image/avif")
 PDF, MP4 = "application/pdf", "video/mp4"
-TYPES = (*PICTURES, PDF, MP4)
+#: What is opened elsewhere.
+OPENED = (PDF, MP4)
+TYPES = (*PICTURES, *OPENED)
+#: A larger file than this has none: it may have to be copied first.
+MOST_BYTES = 4 * 1024**3
 #: Of a process that opens a file: rendering a page of a scan takes a fifth of it.
 MOST_MEMORY_BYTES = 1024**3
 MOST_CPU_S = 20
@@ -36,7 +40,7 @@ def preview(file: BinaryIO, media_type: str) -> bytes | None:
     """
     if media_type in PICTURES:
         return shrink(file)
-    if media_type not in {PDF, MP4}:
+    if media_type not in OPENED:
         return None
     return shrink(io.BytesIO(_opened_elsewhere(file, media_type)))
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 
 from lifelog_lake import fsio
-from lifelog_lake.care.pictures import TRANSFORM, VERSION
+from lifelog_lake.care import pictures, previews
 from lifelog_lake.lake.store import Store
 from lifelog_lake.recall.follow import Changes, Place, changes, new_rows
 from lifelog_lake.recall.tables import Tables
@@ -29,6 +29,11 @@ FORMAT = 1
 MOST_NAMES = 500
 WAIT_S = 60.0
 _COLUMNS = ("source_sha256", "blob", "transform", "transform_version")
+#: Pictures of today's making; of an older one there is a newer or soon will be.
+_CURRENT = (
+    (pictures.TRANSFORM, pictures.VERSION),
+    (previews.TRANSFORM, previews.VERSION),
+)
 _TABLES = """
 CREATE TABLE made (source BLOB PRIMARY KEY, small BLOB) WITHOUT ROWID;
 CREATE TABLE place (version INTEGER, entry INTEGER);
@@ -113,7 +118,7 @@ class ThumbnailIndex:
             (bytes.fromhex(source), None if small is None else bytes.fromhex(small))
             for frame in new_rows(self._store, self._tables, STREAM, found, _COLUMNS, _unreadable)
             for source, small, transform, version in frame.select(_COLUMNS).iter_rows()
-            if (transform, version) == (TRANSFORM, VERSION)
+            if (transform, version) in _CURRENT
         ]
         with self._db:
             self._db.execute("BEGIN IMMEDIATE")

@@ -1,43 +1,30 @@
-"""Small pictures of the frames, made ahead of the page: the derived stream ``thumbnail``.
+"""Small pictures of frames and attached files, ahead of the page: the stream ``thumbnail``.
 
-Each content of ``screen`` gets one row, whoever shows it however often: the small picture as a
-blob, or none for what is no picture, which so isn't tried again. Order: blob durable -> row
-committed -> read back. How far ``screen`` was read is committed with the last rows of what was
-read, so a run that is killed leaves rows that count, and the next one goes on behind them.
+Each content of ``screen`` and ``attachment`` gets one row, whoever shows it however often: the
+small picture as a blob, or none for what is no picture, which so isn't tried again. Order: blob
+durable -> row committed -> read back. How far a stream was read is committed with the last rows of
+what was read, so a run that is killed leaves rows that count, and the next one goes on behind them.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
-from datetime import datetime
 
-import polars as pl
 import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
 from lifelog_lake.care.outcome import Outcome
-from lifelog_lake.care.pictures import (
-    MEDIA_TYPE,
-    MOST_BYTES,
-    TRANSFORM,
-    VERSION,
-    shrink,
-    size_of,
-)
 from lifelog_lake.care.thumbnail_index import STREAM, ThumbnailIndex, index_path
+from lifelog_lake.care.thumbnail_rows import ORIGINS, Small, Source, columns, cursor, make, wanted
 from lifelog_lake.care.trouble import worded
-from lifelog_lake.clock import Clock, to_us
+from lifelog_lake.clock import Clock
 from lifelog_lake.errors import (
     CommitConflict,
     LakeDamaged,
     LakeUnreachable,
     Transient,
-    UsageError,
 )
 from lifelog_lake.events import pulled_id
 from lifelog_lake.home import Home
@@ -45,20 +32,16 @@ from lifelog_lake.lake import datafile, require_known
 from lifelog_lake.lake.identity import LakeIdentity
 from lifelog_lake.lake.logcheck import first_line
 from lifelog_lake.lake.schema import to_table
-from lifelog_lake.lake.store import Store, blob_key, table_key
+from lifelog_lake.lake.store import Store, table_key
 from lifelog_lake.lake.table import Snapshot, StreamTable
 from lifelog_lake.recall.follow import Changes, Place, changes, new_rows, place_of
 from lifelog_lake.recall.tables import Tables
 from lifelog_lake.ship.shipper import app_id
 
 JOB = "thumbnails"
-SOURCE = "screen"
-#: Where ``screen`` was read to; another version of the pictures reads it from the beginning.
-CURSOR = f"{STREAM}/{VERSION}<-{SOURCE}"
 #: Pictures that are made before their rows are committed: what a kill costs at most.
 BATCH = 256
 MOST_CONFLICTS = 50
-_COLUMNS = ("id", "cont", "device", "at", "tz", "blob")
 
 
 @worded
@@ -72,58 +55,16 @@ def run(home: Home, store: Store, clock: Clock) -> Outcome:
     try:
         with closing(ThumbnailIndex(home.path, store)) as index:
             job = _Job(home, store, clock, identity, index)
-            if identity.is_settled and SOURCE in store.streams():
-                job.run()
+            there = store.streams() if identity.is_settled else []
+            for stream in ORIGINS:
+                if stream in there:
+                    job.run(stream)
     except sqlite3.Error as error:
         raise Transient(
             f"The index of the small pictures can't be used: {error} ({index_path(home.path)}).",
             hint="Is the disk full, or may it not be written? It may be deleted at any time.",
         ) from error
     return job.outcome()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Source:
-    """A content, and the frame that stands for all that show it."""
-
-    blob: str
-    frame: str
-    device: str
-    at: datetime
-    tz: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Small:
-    """The small picture of a content, kept in the lake; or why there is none."""
-
-    source: _Source
-    blob: str | None = None
-    blob_bytes: int | None = None
-    width: int | None = None
-    height: int | None = None
-    refused: str | None = None
-
-    def row(self) -> dict[str, object]:
-        """The row's fields but its place, as a spool's record has them."""
-        made = self.blob is not None
-        return {
-            "id": pulled_id(STREAM, TRANSFORM, str(VERSION), self.source.blob),
-            "at": to_us(self.source.at),
-            "tz": self.source.tz,
-            "blob": self.blob,
-            "blob_bytes": self.blob_bytes,
-            "media_type": MEDIA_TYPE if made else None,
-            "extra": None if made else {"refused": self.refused},
-            "data": {
-                "source_id": self.source.frame,
-                "transform": TRANSFORM,
-                "transform_version": VERSION,
-                "source_sha256": self.source.blob,
-                "width": self.width,
-                "height": self.height,
-            },
-        }
 
 
 class _Job:
@@ -150,12 +91,12 @@ class _Job:
     def outcome(self) -> Outcome:
         """What was done so far."""
         findings = [
-            f"The data file {SOURCE}/{path} can't be read. lifelog verify --read-data looks closer."
+            f"The data file {path} can't be read. lifelog verify --read-data looks closer."
             for path in self._unreadable
         ]
         if self._lost:
             findings.append(
-                f"{self._lost} contents of frames are missing or damaged. "
+                f"{self._lost} contents are missing or damaged. "
                 "lifelog verify --read-data names them."
             )
         return Outcome(
@@ -168,60 +109,56 @@ class _Job:
             findings=tuple(findings),
         )
 
-    def run(self) -> None:
-        """Until nothing is left."""
+    def run(self, stream: str) -> None:
+        """Until nothing is left of a stream."""
         while True:
-            after = self._cursor(self._snapshot())
-            found = changes(self._store, self._tables, SOURCE, after)
+            after = _place(self._snapshot(), stream)
+            found = changes(self._store, self._tables, stream, after)
             if found is None:
                 return
-            waiting: dict[str, _Source] = {}
-            for source in self._sources(found):
+            waiting: dict[str, Source] = {}
+            for source in self._sources(stream, found):
                 waiting.setdefault(source.blob, source)
                 if len(waiting) == BATCH:
-                    self._keep(list(waiting.values()))
+                    self._keep(stream, list(waiting.values()))
                     waiting.clear()
-            self._keep(list(waiting.values()), moved=(after, found.place))
+            self._keep(stream, list(waiting.values()), moved=(after, found.place))
 
-    def _sources(self, found: Changes) -> Iterator[_Source]:
+    def _sources(self, stream: str, found: Changes) -> Iterator[Source]:
         """Contents that the lake has no row for yet."""
-        for rows in new_rows(
-            self._store, self._tables, SOURCE, found, _COLUMNS, self._unreadable.append
-        ):
-            frames = (
-                rows.filter(
-                    pl.col("blob").str.contains("^[0-9a-f]{64}$"),
-                    pl.col("device").is_not_null(),
-                    pl.col("at").is_not_null(),
-                )
-                .sort("at", "id")
-                .unique("blob", keep="first", maintain_order=True)
-            )
+
+        def unreadable(path: str) -> None:
+            self._unreadable.append(f"{stream}/{path}")
+
+        for rows in new_rows(self._store, self._tables, stream, found, columns(stream), unreadable):
+            contents = wanted(stream, rows)
             self._index.refresh()
-            known = self._index.known(frames["blob"])
-            for row in frames.iter_rows(named=True):
+            known = self._index.known(contents["blob"])
+            for row in contents.iter_rows(named=True):
                 if row["blob"] not in known:
-                    yield _Source(
-                        blob=row["blob"],
-                        frame=row["cont"] or row["id"],
-                        device=row["device"],
-                        at=row["at"],
-                        tz=row["tz"],
-                    )
+                    yield Source.of(row)
+
+    def _made_of(self, source: Source) -> Small | None:
+        made = make(self._store, source, self._home.run / "previews")
+        self._lost += made is None
+        return made
 
     def _keep(
-        self, sources: Sequence[_Source], moved: tuple[Place | None, Place] | None = None
+        self,
+        stream: str,
+        sources: Sequence[Source],
+        moved: tuple[Place | None, Place] | None = None,
     ) -> None:
-        """Make pictures and commit their rows; with ``moved`` also how far the source was read."""
-        made = [small for source in sources if (small := self._make(source)) is not None]
+        """Make pictures and commit their rows; with ``moved`` also how far the stream was read."""
+        made = [small for source in sources if (small := self._made_of(source)) is not None]
         for _ in range(MOST_CONFLICTS):
             snapshot = self._snapshot()
             self._index.refresh()  # after the snapshot: what it has is known then
             known = self._index.known(small.source.blob for small in made)
             rows = [small for small in made if small.source.blob not in known]
             marks: dict[str, int] = {}
-            if moved is not None and self._cursor(snapshot) == moved[0]:
-                marks = moved[1].marks(CURSOR)  # unless another run has moved it meanwhile
+            if moved is not None and _place(snapshot, stream) == moved[0]:
+                marks = moved[1].marks(cursor(stream))  # unless another run has moved it meanwhile
             if not rows and not marks:
                 return
             try:
@@ -238,28 +175,8 @@ class _Job:
             hint="It is tried again with the next run.",
         )
 
-    def _make(self, source: _Source) -> _Small | None:
-        """A small picture, durable in the lake; None if the content isn't there or is damaged."""
-        try:
-            with self._store.open(blob_key(source.blob)) as file:
-                content = file.read(MOST_BYTES + 1)
-        except OSError:
-            self._lost += 1
-            return None
-        if len(content) <= MOST_BYTES and hashlib.sha256(content).hexdigest() != source.blob:
-            self._lost += 1
-            return None
-        try:
-            small = shrink(io.BytesIO(content))
-        except UsageError as error:
-            return _Small(source=source, refused=error.message)
-        sha256 = hashlib.sha256(small).hexdigest()
-        self._store.write(blob_key(sha256), small, at="small")
-        width, height = size_of(small)
-        return _Small(source=source, blob=sha256, blob_bytes=len(small), width=width, height=height)
-
-    def _commit(self, snapshot: Snapshot, rows: Sequence[_Small], marks: dict[str, int]) -> None:
-        by_device: dict[str, list[_Small]] = {}
+    def _commit(self, snapshot: Snapshot, rows: Sequence[Small], marks: dict[str, int]) -> None:
+        by_device: dict[str, list[Small]] = {}
         for small in rows:
             by_device.setdefault(small.source.device, []).append(small)
         parts = []
@@ -292,5 +209,6 @@ class _Job:
                 hint=f"Delete {table_key(STREAM)} in the lake: it is made anew.",
             ) from error
 
-    def _cursor(self, snapshot: Snapshot) -> Place | None:
-        return place_of(snapshot.watermark, CURSOR)
+
+def _place(snapshot: Snapshot, stream: str) -> Place | None:
+    return place_of(snapshot.watermark, cursor(stream))

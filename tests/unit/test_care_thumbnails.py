@@ -278,9 +278,8 @@ def test_another_transformation_makes_all_again(
 ) -> None:
     add(home, *(pictured(n) for n in range(3)))
     make_thumbnails(home)
-    for module in ("thumbnails", "thumbnail_index"):
-        monkeypatch.setattr(f"lifelog_lake.care.{module}.VERSION", 2)
-    monkeypatch.setattr(thumbnails, "CURSOR", "thumbnail/2<-screen")
+    monkeypatch.setattr("lifelog_lake.care.thumbnail_rows.VERSION", 2)
+    monkeypatch.setattr("lifelog_lake.care.thumbnail_index._CURRENT", (("small-webp", 2),))
     (home.path / "index" / "thumbnails.db").unlink()
     assert make_thumbnails(home)[MADE] == 3
     assert sorted(rows(home, "thumbnail")["transform_version"]) == [1, 1, 1, 2, 2, 2]

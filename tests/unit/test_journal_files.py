@@ -6,16 +6,11 @@ import hashlib
 import io
 import tracemalloc
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import av
-import numpy as np
 import pytest
-from PIL import Image
 
-from lifelog_lake.care.previews import preview
 from lifelog_lake.config import load
 from lifelog_lake.errors import (
     FileRefused,
@@ -29,6 +24,7 @@ from lifelog_lake.home import Home
 from lifelog_lake.recall.journal.content import display_name
 from lifelog_lake.recall.journal.journal import Journal, Upload
 from lifelog_lake.recall.journal.model import NewEntry
+from tests.fixtures.contents import picture, video
 from tests.fixtures.journal import home_of, journal_of, upload, written
 from tests.helpers import ship, verified
 
@@ -50,25 +46,6 @@ def a_shared_journal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple
     home = home_of(tmp_path_factory.mktemp("shared") / "home", file_max_bytes=300_000)
     with journal_of(home) as journal:
         yield home, journal
-
-
-def picture(kind: str, size: tuple[int, int] = (400, 300)) -> bytes:
-    content = io.BytesIO()
-    Image.new("RGB", size, (200, 30, 30)).save(content, kind)
-    return content.getvalue()
-
-
-def video() -> bytes:
-    content = io.BytesIO()
-    with av.open(content, "w", format="mp4") as container:
-        stream = container.add_stream("mpeg4", rate=5)
-        stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
-        pixels = np.full((240, 320, 3), (200, 30, 30), np.uint8)
-        for packet in stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")):
-            container.mux(packet)
-        for packet in stream.encode():
-            container.mux(packet)
-    return content.getvalue()
 
 
 def in_spool(home: Home) -> list[str]:
@@ -93,20 +70,24 @@ GOOD: dict[str, tuple[Callable[[], bytes], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", GOOD)
-def test_a_file_is_what_its_content_is(name: str, home: Home, journal: Journal) -> None:
-    make, media_type = GOOD[name]
-    content = make()
-    entry = written(journal)
-    file = journal.attach(entry.id, upload(content, name, length=len(content)))
-    assert (file.media_type, file.name, file.size_bytes) == (media_type, name, len(content))
-    assert file.sha256 == hashlib.sha256(content).hexdigest()
-    for _ in range(2):
-        assert journal.get(entry.id).attachments == (file,)
-        assert journal.attachment(file.key) == file
-        with journal.content(file) as there:
-            assert there.read() == content
-        ship(home)
+def test_a_file_is_what_its_content_is(tmp_path: Path) -> None:
+    home = home_of(tmp_path / "home", file_max_bytes=300_000)
+    with journal_of(home) as journal:
+        entry = written(journal)
+        files = {}
+        for name, (make, media_type) in GOOD.items():
+            content = make()
+            file = journal.attach(entry.id, upload(content, name, length=len(content)))
+            assert (file.media_type, file.name, file.size_bytes) == (media_type, name, len(content))
+            assert file.sha256 == hashlib.sha256(content).hexdigest()
+            files[file] = content
+        for _ in range(2):
+            assert journal.get(entry.id).attachments == tuple(files)
+            for file, content in files.items():
+                assert journal.attachment(file.key) == file
+                with journal.content(file) as there:
+                    assert there.read() == content
+            ship(home)
     assert in_spool(home) == []
     verified(home)
 
@@ -310,97 +291,3 @@ def test_the_settings_say_what_may_be_attached(
     monkeypatch.setenv("LIFELOG_JOURNAL__ALLOWED_TYPES", "png")
     with pytest.raises(UsageError, match="media type"):
         load(tmp_path)
-
-
-# --- previews -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", ["photo.jpg", "scan.pdf", "clip.mp4"])
-def test_a_preview_shows_the_file(name: str, tmp_path: Path) -> None:
-    make, media_type = GOOD[name]
-    path = tmp_path / name
-    path.write_bytes(make())
-    with path.open("rb") as file:
-        small = preview(file, media_type)
-    assert small is not None
-    with Image.open(io.BytesIO(small)) as image:
-        assert image.format == "WEBP"
-        assert image.width == 320
-        red, green, blue = image.convert("RGB").getpixel((100, 100))  # type: ignore[misc]
-        assert red > 150
-        assert green < 90
-        assert blue < 90
-
-
-def pdf_bomb() -> bytes:
-    """A page with a picture of 60,000 by 60,000 pixels, in a few KB."""
-    zeros = zlib.compressobj(9)
-    head = zeros.compress(bytes(2**20)) + zeros.flush(zlib.Z_FULL_FLUSH)
-    again = zeros.compress(bytes(2**20)) + zeros.flush(zlib.Z_FULL_FLUSH)
-    packed = zlib.compress(head + again * 3434, 9)  # twice: zeros of zeros
-    parts = [
-        b"<</Type/Catalog/Pages 2 0 R>>",
-        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
-        (
-            b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 600]/Contents 5 0 R"
-            b"/Resources<</XObject<</I 4 0 R>>>>>>"
-        ),
-        (
-            b"<</Type/XObject/Subtype/Image/Width 60000/Height 60000/ColorSpace/DeviceGray"
-            b"/BitsPerComponent 8/Filter[/FlateDecode/FlateDecode]/Length %d>>stream\n%s\nendstream"
-        )
-        % (len(packed), packed),
-        b"<</Length 26>>stream\n600 0 0 600 0 0 cm /I Do\nendstream",
-    ]
-    content = b"%PDF-1.4\n"
-    offsets = []
-    for number, part in enumerate(parts, 1):
-        offsets.append(len(content))
-        content += b"%d 0 obj\n%s\nendobj\n" % (number, part)
-    xref = b"xref\n0 6\n0000000000 65535 f \n" + b"".join(b"%010d 00000 n \n" % n for n in offsets)
-    tail = b"trailer<</Size 6/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF" % len(content)
-    return content + xref + tail
-
-
-def png_bomb() -> bytes:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        body = kind + data
-        return len(data).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
-
-    side = (50_000).to_bytes(4, "big")
-    head = chunk(b"IHDR", side + side + b"\x08\x02\0\0\0")
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + head
-        + chunk(b"IDAT", zlib.compress(bytes(10**6)))
-        + chunk(b"IEND", b"")
-    )
-
-
-@pytest.mark.parametrize(
-    ("media_type", "make"),
-    [
-        ("image/png", png_bomb),
-        ("application/pdf", lambda: b"%PDF-1.4 junk"),
-        ("application/pdf", pdf_bomb),
-        ("video/mp4", lambda: b"\0\0\0\x18ftypmp42" + b"x" * 1000),
-        ("video/mp4", lambda: video()[:700]),
-    ],
-)
-def test_a_bomb_gives_no_preview_and_costs_little(
-    media_type: str, make: Callable[[], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "bomb"
-    path.write_bytes(make())
-    assert path.stat().st_size < 10 * 2**20
-    try:
-        with path.open("rb") as file:
-            small = preview(file, media_type)
-    except UsageError:
-        return
-    assert small is not None  # shown without it, within the bounds of its process
-    assert media_type == "application/pdf"
-
-
-def test_other_files_have_no_preview() -> None:
-    assert preview(io.BytesIO(b"text"), "text/plain") is None
