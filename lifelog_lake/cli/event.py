@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import sys
-import tempfile
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, Literal, cast
+from typing import Annotated, Literal
 
 import orjson
 import typer
 import tzlocal
 
-from lifelog_lake.cli.options import HomeOption, JsonOption, extra, here
-from lifelog_lake.cli.output import err, local, number, say, say_json, size
-from lifelog_lake.clock import utc
-from lifelog_lake.errors import FileRefused, UsageError
-
-if TYPE_CHECKING:
-    from lifelog_lake.recall.journal.journal import Journal, Upload
-    from lifelog_lake.recall.journal.model import Entry
+from lifelog_lake.cli.entries import Fields, File, opened_entries
+from lifelog_lake.cli.options import HomeOption, JsonOption
+from lifelog_lake.cli.output import number, say, say_json, size
+from lifelog_lake.cli.when import bound, when
+from lifelog_lake.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Entries that you write: moments, receipts, notes.")
 
@@ -41,28 +35,19 @@ AtOption = Annotated[
 MetaOption = Annotated[
     str | None, typer.Option("--meta", metavar="JSON", help="Your own fields; - reads from stdin.")
 ]
+HubOption = Annotated[
+    str | None,
+    typer.Option(
+        "--hub",
+        metavar="URL",
+        envvar="LIFELOG_HUB",
+        help="Through this hub's API; the token is never an option.",
+    ),
+]
 RevisionOption = Annotated[
     str | None,
     typer.Option("--if-revision", metavar="REVISION", help="Only if this is still the newest."),
 ]
-
-
-@contextlib.contextmanager
-def opened_journal(
-    context: typer.Context, home: Path | None, *, reads: bool = True
-) -> Iterator[Journal]:
-    """The journal of the home; one that ``reads`` needs the extra that reads tables."""
-    opened = here(context, home)
-    if reads:
-        with extra("Reading entries", "hub"):
-            import polars  # noqa: F401, ICN001 - only whether it is there
-    from lifelog_lake.recall.journal.spooled import open_journal
-
-    with contextlib.closing(open_journal(opened)) as journal:
-        yield journal
-        if journal.away is not None:
-            err().print(f"The lake can't be reached: {journal.away.message}", style="yellow")
-            err().print("Shown is what this home knows; what you write is kept and goes there.")
 
 
 @app.command("create")
@@ -77,6 +62,7 @@ def create(
         list[Path] | None,
         typer.Option("--attach", metavar="FILE", help="A file to attach; any number of times."),
     ] = None,
+    hub: HubOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -96,12 +82,12 @@ def create(
     if title == "-":
         given["title"] = _stdin_text().strip()
     entry_given = parse(NewEntry, given)
-    with opened_journal(context, home, reads=False) as journal, contextlib.ExitStack() as held:
-        opened = [_opened(path, held) for path in attach or ()]
-        for path, file in zip(attach or (), opened, strict=True):  # all are fine, or none is kept
-            _check(path, file, journal)
-        uploads = [_upload(path, file) for path, file in zip(attach or (), opened, strict=True)]
-        entry = journal.create(entry_given, uploads)
+    with (
+        opened_entries(context, home, hub, reads=False) as entries,
+        contextlib.ExitStack() as held,
+    ):
+        files = [held.enter_context(File.opened(path)) for path in attach or ()]
+        entry = entries.create(entry_given, files)
     _say_entry(entry, as_json=as_json)
 
 
@@ -119,6 +105,7 @@ def attach(
         list[str] | None,
         typer.Option("--remove", metavar="KEY", help="Take an attached file away, by its key."),
     ] = None,
+    hub: HubOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -134,17 +121,16 @@ def attach(
     """
     if not files and not remove:
         raise UsageError("Nothing to attach.", hint="Name a file, or - for stdin.")
-    with opened_journal(context, home) as journal, contextlib.ExitStack() as held:
-        with extra("Attaching files", "device"):
-            import puremagic  # noqa: F401
-        there = {file.key for file in journal.get(entry_id).attachments}
+    with opened_entries(context, home, hub) as entries:
+        there = {file["key"] for file in entries.get(entry_id)["attachments"]}
         for key in remove or ():
             if key not in there:
                 raise UsageError(f"The entry has no attachment {key[:60]!r}.")
-            journal.detach(key)
+            entries.detach(key)
         for path in files or ():
-            journal.attach(entry_id, _upload(path, _opened(path, held), name))
-        entry = journal.get(entry_id)
+            with File.opened(path, name) as file:
+                entries.attach(entry_id, file)
+        entry = entries.get(entry_id)
     _say_entry(entry, as_json=as_json)
 
 
@@ -155,6 +141,7 @@ def show(
     history: Annotated[
         bool, typer.Option("--history", help="All revisions, the oldest first.")
     ] = False,
+    hub: HubOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -165,17 +152,18 @@ def show(
       lifelog event show ID
       lifelog event show ID --history --json
     """
-    with opened_journal(context, home) as journal:
+    with opened_entries(context, home, hub) as entries:
         if not history:
-            entry = journal.get(entry_id)
+            entry = entries.get(entry_id)
         else:
-            found = journal.history(entry_id)
+            found = entries.history(entry_id)
             if as_json:
-                say_json({"id": entry_id, "revisions": [one.as_json() for one in found]})
+                say_json({"id": entry_id, "revisions": found})
                 return
             for one in found:
-                what = "deleted" if one.deleted else one.title
-                say(f"{local(one.written_at)}  {one.device}  {one.id}  {what}")
+                what = "deleted" if one["deleted"] else one_line(one["title"])
+                at = _shown(one["updated_at"]).isoformat(sep=" ", timespec="seconds")
+                say(f"{at}  {one['device']}  {one['revision']}  {what}")
             return
     _say_entry(entry, as_json=as_json)
 
@@ -190,6 +178,7 @@ def edit(
     at: AtOption = None,
     meta: MetaOption = None,
     if_revision: RevisionOption = None,
+    hub: HubOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -206,8 +195,8 @@ def edit(
     if not given:
         raise UsageError("Nothing to change.", hint="Give --title, --desc, --tags, --at or --meta.")
     change = parse(Change, given)
-    with opened_journal(context, home) as journal:
-        entry = journal.edit(entry_id, change, expected=if_revision)
+    with opened_entries(context, home, hub) as entries:
+        entry = entries.edit(entry_id, change, if_revision)
     _say_entry(entry, as_json=as_json)
 
 
@@ -216,6 +205,7 @@ def delete(
     context: typer.Context,
     entry_id: IdArgument,
     if_revision: RevisionOption = None,
+    hub: HubOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -225,8 +215,8 @@ def delete(
     Examples:
       lifelog event delete ID
     """
-    with opened_journal(context, home) as journal:
-        journal.delete(entry_id, expected=if_revision)
+    with opened_entries(context, home, hub) as entries:
+        entries.delete(entry_id, if_revision)
     if as_json:
         say_json({"id": entry_id, "deleted": True})
     else:
@@ -257,6 +247,7 @@ def list_(
     cursor: Annotated[
         str | None, typer.Option("--cursor", help="The next page, as the one before names it.")
     ] = None,
+    hub: HubOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -275,25 +266,24 @@ def list_(
         tags=tuple(tag or ()),
         match="any" if any_ else "all",
         devices=tuple(device or ()),
-        start=None if start is None else _bound(start),
-        end=None if end is None else _bound(end),
+        start=None if start is None else bound(start),
+        end=None if end is None else bound(end),
     )
-    with opened_journal(context, home) as journal:
-        page = journal.page(query, limit=limit, cursor=cursor)
+    with opened_entries(context, home, hub) as entries:
+        found, more = entries.page(query, limit, cursor)
     if as_json:
-        entries = [entry.as_json() for entry in page.entries]
-        say_json({"entries": entries, "cursor": page.cursor})
+        say_json({"entries": found, "cursor": more})
         return
-    for entry in page.entries:
-        now = entry.current
-        at = shown_time(now.at).strftime("%Y-%m-%d %H:%M")
-        tags = f"  [{', '.join(now.tags)}]" if now.tags else ""
-        files = f"  ({number(len(entry.attachments), 'file')})" if entry.attachments else ""
-        say(f"{entry.id}  {at}  {one_line(now.title)[:100]}{tags}{files}")
-    if not page.entries:
+    for entry in found:
+        at = _shown(entry["at"]).strftime("%Y-%m-%d %H:%M")
+        tags = f"  [{', '.join(entry['tags'])}]" if entry["tags"] else ""
+        count = len(entry["attachments"])
+        files = f"  ({number(count, 'file')})" if count else ""
+        say(f"{entry['id']}  {at}  {one_line(entry['title'])[:100]}{tags}{files}")
+    if not found:
         say("No entries.")
-    if page.cursor is not None:
-        say(f"More: --cursor {page.cursor}")
+    if more is not None:
+        say(f"More: --cursor {more}")
 
 
 # -- parts -------------------------------------------------------------------------------------
@@ -303,7 +293,6 @@ def _fields(
     desc: str | None, tags: str | None, at: str | None, meta: str | None
 ) -> dict[str, object]:
     """What the options say, as an entry's fields."""
-    from lifelog_lake.recall.journal.foreign import local_time
     from lifelog_lake.recall.journal.model import parse_json
 
     if [desc, meta].count("-") > 1:
@@ -314,7 +303,7 @@ def _fields(
     if tags is not None:
         given["tags"] = [tag for tag in tags.split(",") if tag.strip()]
     if at is not None:
-        given["at"] = local_time(at)
+        given["at"] = when(at)
     if meta is not None:
         given["metadata"] = parse_json(_stdin_text() if meta == "-" else meta, "--meta")
     return given
@@ -327,80 +316,34 @@ def _stdin_text() -> str:
         raise UsageError("What comes from stdin isn't UTF-8 text.") from None
 
 
-def _bound(text: str) -> int:
-    from lifelog_lake.recall.journal.foreign import local_time
-    from lifelog_lake.recall.journal.model import time_us
-
-    try:
-        return time_us(local_time(text))
-    except ValueError as error:
-        raise UsageError(
-            f"{text[:40]!r} isn't a time: {error}.", hint="Write 2026-01-02 or 2026-01-02T15:04."
-        ) from None
-
-
 def _only_at(sort: str) -> Literal["at"]:
     if sort != "at":
         raise UsageError(f"Entries can't be sorted by {sort[:40]!r}.", hint="By at or created_at.")
     return "at"
 
 
-def _opened(path: Path, held: contextlib.ExitStack) -> BinaryIO:
-    """A file to attach, or what comes from stdin, seekable."""
-    try:
-        if str(path) != "-":
-            return held.enter_context(path.open("rb"))
-        copy = tempfile.TemporaryFile()  # noqa: SIM115 - held by whoever asks
-        held.callback(copy.close)
-        shutil.copyfileobj(sys.stdin.buffer, copy)
-        copy.seek(0)
-        return cast("BinaryIO", copy)
-    except OSError as error:
-        raise UsageError(f"{path} can't be read: {error.strerror}.") from None
-
-
-def _upload(path: Path, file: BinaryIO, name: str | None = None) -> Upload:
-    from lifelog_lake.recall.journal.journal import Upload
-    from lifelog_lake.recall.journal.outbox import chunks_of
-
-    called = "stdin" if str(path) == "-" else path.name
-    return Upload(chunks=chunks_of(file), name=name or called)
-
-
-def _check(path: Path, file: BinaryIO, journal: Journal) -> None:
-    """Read a file once to see whether it can be attached."""
-    with extra("Attaching files", "device"):
-        from lifelog_lake.recall.journal.content import check
-
-    try:
-        check(file, path.name, journal.settings)
-    except FileRefused as error:
-        raise UsageError(f"{path}: {error.message}", hint=error.hint) from None
-    file.seek(0)
-
-
-def _say_entry(entry: Entry, *, as_json: bool) -> None:
+def _say_entry(entry: Fields, *, as_json: bool) -> None:
     if as_json:
-        say_json(entry.as_json())
+        say_json(entry)
         return
-    now = entry.current
-    say(one_line(now.title), style="bold")
-    say(f"Id        {entry.id}")
-    say(f"At        {shown_time(now.at).isoformat(sep=' ', timespec='seconds')}")
-    if now.tags:
-        say(f"Tags      {', '.join(now.tags)}")
-    if now.metadata:
-        say(f"Fields    {orjson.dumps(now.metadata).decode()}")
-    for file in entry.attachments:
-        say(f"File      {file.name} ({size(file.size_bytes)}, {file.media_type}, key {file.key})")
-    if now.description:
+    say(one_line(entry["title"]), style="bold")
+    say(f"Id        {entry['id']}")
+    say(f"At        {_shown(entry['at']).isoformat(sep=' ', timespec='seconds')}")
+    if entry["tags"]:
+        say(f"Tags      {', '.join(entry['tags'])}")
+    if entry["metadata"]:
+        say(f"Fields    {orjson.dumps(entry['metadata']).decode()}")
+    for file in entry["attachments"]:
+        what = f"{size(file['size_bytes'])}, {file['media_type']}, key {file['key']}"
+        say(f"File      {file['name']} ({what})")
+    if entry["description"]:
         say("")
-        say("\n".join(one_line(line) for line in now.description.splitlines()))
+        say("\n".join(one_line(line) for line in entry["description"].splitlines()))
 
 
-def shown_time(at_us: int) -> datetime:
+def _shown(at: str) -> datetime:
     """A time by this machine's clock; the system's own reckoning ends before 1970 on Windows."""
-    return utc(at_us).astimezone(tzlocal.get_localzone())
+    return datetime.fromisoformat(at).astimezone(tzlocal.get_localzone())
 
 
 def one_line(text: str) -> str:

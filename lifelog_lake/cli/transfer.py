@@ -8,15 +8,18 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, cast
 
 import typer
 
-from lifelog_lake.cli.event import one_line, opened_journal
-from lifelog_lake.cli.options import HomeOption, JsonOption, extra
+from lifelog_lake.cli.entries import opened_journal
+from lifelog_lake.cli.event import HubOption, one_line
+from lifelog_lake.cli.hub import Hub
+from lifelog_lake.cli.options import HomeOption, JsonOption, extra, home_path
 from lifelog_lake.cli.output import err, number, say, say_json
+from lifelog_lake.cli.progress import Shown, bar
 from lifelog_lake.errors import UsageError
 
 Format = Literal["json", "jsonl", "zip", "csv"]
@@ -40,6 +43,7 @@ def export(
     history: Annotated[
         bool, typer.Option("--history", help="With the earlier revisions of each entry.")
     ] = False,
+    hub: HubOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -52,34 +56,23 @@ def export(
     """
     if str(out) == "-" and as_json:
         raise UsageError("--json has no place beside an export to standard output.")
-    with opened_journal(context, home) as journal, _bar("Exporting", "entries") as progress:
-        with extra("Exporting", "hub"):
-            from lifelog_lake.recall.journal import exporting
-        if str(out) == "-":
-            kind = _format(format_ or "", ("json", "jsonl", "zip"))
-            try:
-                done = exporting.export(
-                    journal,
-                    sys.stdout.buffer,
-                    cast("exporting.Format", kind),
-                    history=history,
-                    progress=progress,
-                )
-                sys.stdout.buffer.flush()
-            except BrokenPipeError:  # who reads it has enough
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                raise typer.Exit(1) from None
+    from lifelog_lake.recall.journal import exporting
+
+    named = "" if str(out) == "-" else exporting.format_of(out)
+    kind = cast("exporting.Format", _format(format_ or named, ("json", "jsonl", "zip")))
+    done = exporting.Exported(lost=[])
+    with contextlib.ExitStack() as held:
+        shown = held.enter_context(bar("Exporting", "entries" if hub is None else "bytes"))
+        if hub is not None:
+            pieces = _from_hub(Hub.at(hub, home_path(context, home)), kind, shown, history=history)
         else:
-            kind = _format(format_ or exporting.format_of(out), ("json", "jsonl", "zip"))
-            done = exporting.export_file(
-                journal,
-                out,
-                cast("exporting.Format", kind),
-                history=history,
-                progress=progress,
-            )
+            journal = held.enter_context(opened_journal(context, home))
+            pieces = exporting.stream(journal, kind, done, history=history, progress=shown)
+        _write(pieces, out)
     if as_json:
-        say_json({"out": str(out), **dataclasses.asdict(done)})
+        say_json({"out": str(out), **({} if hub is not None else dataclasses.asdict(done))})
+    elif str(out) != "-" and hub is not None:
+        say(f"Exported to {out}")
     elif str(out) != "-":
         files = f", {number(done.files, 'file')}" if kind == "zip" else ""
         say(f"Exported {number(done.entries, 'entry', 'entries')}{files} to {out}")
@@ -87,6 +80,30 @@ def export(
         err().print(f"Finding: The content of the attachment {lost} is lost.", style="yellow")
     if done.lost:
         raise typer.Exit(1)
+
+
+def _from_hub(hub: Hub, kind: str, shown: Shown | None, *, history: bool) -> Iterator[bytes]:
+    done = 0
+    for piece in hub.export(kind, history=history):
+        yield piece
+        done += len(piece)
+        if shown is not None:
+            shown(done, None)
+
+
+def _write(pieces: Iterator[bytes], out: Path) -> None:
+    from lifelog_lake.recall.journal.exporting import whole_file
+
+    if str(out) != "-":
+        with whole_file(out) as file:
+            file.writelines(pieces)
+        return
+    try:
+        sys.stdout.buffer.writelines(pieces)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:  # who reads it has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(1) from None
 
 
 def import_(
@@ -120,7 +137,7 @@ def import_(
     """
     with (
         opened_journal(context, home) as journal,
-        _bar("Importing", "bytes") as progress,
+        bar("Importing", "bytes") as progress,
         _seekable(file) as path,
     ):
         with extra("Importing", "hub"):
@@ -175,26 +192,3 @@ def _seekable(path: Path) -> Iterator[Path]:
         with copy.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file)
         yield copy
-
-
-@contextlib.contextmanager
-def _bar(what: str, unit: str) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar in a terminal."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:,} of {task.total:,} " + unit),
-        TimeRemainingColumn(),
-        console=err(),
-    ) as bar:
-        task = bar.add_task(what, total=1)
-
-        def show(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=max(total, 1))
-
-        yield show

@@ -16,8 +16,6 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-import puremagic
-
 from lifelog_lake.errors import FileRefused, FileTooLarge
 from lifelog_lake.journal_settings import NEVER, JournalSettings
 from lifelog_lake.recall.journal.outbox import chunks_of
@@ -93,6 +91,8 @@ def _ending(name: str) -> str:
 
 def _recognised(head: bytes) -> set[str]:
     """The types that fit best; several names of one format."""
+    import puremagic  # of the extra 'device': an export names files without it
+
     try:
         matches = puremagic.magic_string(head)
     except (puremagic.PureError, ValueError):

@@ -12,6 +12,7 @@ revisions, too.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -75,11 +76,18 @@ def export_file(
     progress: Progress | None = None,
 ) -> Exported:
     """Write all entries into a file, whole or not at all; durable on return."""
+    with whole_file(path) as file:
+        return export(journal, file, format_, history=history, progress=progress)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """A file that is there under its name once all of it is written and durable, or else not."""
     temporary = fsio.temporary_beside(path)
     try:
         fd = fsio.open_new(temporary, at="export")
         with os.fdopen(fd, "w+b") as file:
-            done = export(journal, file, format_, history=history, progress=progress)
+            yield file
             file.flush()
             fsio.sync(fd, temporary, at="export")
         fsio.rename(temporary, path, at="export")
@@ -93,7 +101,6 @@ def export_file(
         temporary.unlink(missing_ok=True)
         raise
     fsio.sync_dir(path.absolute().parent, at="export")
-    return done
 
 
 def export(
