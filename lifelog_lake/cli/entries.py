@@ -89,6 +89,9 @@ class Entries(Protocol):
     def delete(self, entry_id: str, expected: str | None) -> None:
         """Delete it."""
 
+    def undelete(self, entry_id: str) -> Fields:
+        """Bring it back."""
+
     def attach(self, entry_id: str, file: File) -> None:
         """Attach a file."""
 
@@ -124,6 +127,9 @@ class Here:
 
     def delete(self, entry_id: str, expected: str | None) -> None:
         self._journal.delete(entry_id, expected=expected)
+
+    def undelete(self, entry_id: str) -> Fields:
+        return self._journal.undelete(entry_id).as_json()
 
     def attach(self, entry_id: str, file: File) -> None:
         from lifelog_lake.recall.journal.journal import Upload

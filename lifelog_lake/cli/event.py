@@ -209,7 +209,7 @@ def delete(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete an entry. Its revisions stay in the lake: lifelog event show ID --history.
+    """Delete an entry. Its revisions stay in the lake, and undelete brings it back.
 
     \b
     Examples:
@@ -221,6 +221,25 @@ def delete(
         say_json({"id": entry_id, "deleted": True})
     else:
         say(f"Deleted {entry_id}")
+
+
+@app.command("undelete")
+def undelete(
+    context: typer.Context,
+    entry_id: IdArgument,
+    hub: HubOption = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring a deleted entry back as it was last, with its files.
+
+    \b
+    Examples:
+      lifelog event undelete ID
+    """
+    with opened_entries(context, home, hub) as entries:
+        entry = entries.undelete(entry_id)
+    _say_entry(entry, as_json=as_json)
 
 
 @app.command("list")

@@ -107,6 +107,10 @@ class Hub:
         """Delete it."""
         self._json("DELETE", f"events/{_part(entry_id)}", None, _match(expected))
 
+    def undelete(self, entry_id: str) -> Fields:
+        """Bring it back."""
+        return self._json("POST", f"events/{_part(entry_id)}/undelete")
+
     def attach(self, entry_id: str, file: File) -> None:
         """Attach a file, in pieces."""
         headers = {

@@ -18,8 +18,8 @@ from lifelog_lake.lake import parse_url, read_identity, require_known
 from lifelog_lake.lake.identity import LakeIdentity
 from lifelog_lake.lake.store import Store, blob_key
 from lifelog_lake.recall.days import app_days, days
+from lifelog_lake.recall.journal.standing import JOURNAL, Standing
 from lifelog_lake.recall.journal.standing import STREAMS as WRITTEN
-from lifelog_lake.recall.journal.standing import Standing
 from lifelog_lake.recall.schema import polars_schema
 from lifelog_lake.recall.summary import as_html, summary
 from lifelog_lake.recall.tables import Tables, scan
@@ -188,14 +188,14 @@ class Lake:
     def newest_at(self, streams: Sequence[str]) -> datetime | None:
         """When the newest row of some streams began (UTC), by the logs alone; None without rows.
 
-        What a person wrote down for a time to come doesn't count.
+        Entries of a time to come don't count.
         """
         names = [name for name in self.streams() if name in streams]
         now = datetime.now(UTC)
         newest = None
         for name, contents in zip(names, self._tables.of_all(names), strict=True):
             began = contents.files["last_at"]
-            at = (began.filter(began <= now) if name in WRITTEN else began).max()
+            at = (began.filter(began <= now) if name == JOURNAL else began).max()
             if isinstance(at, datetime) and (newest is None or at > newest):
                 newest = at
         return newest

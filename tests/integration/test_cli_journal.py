@@ -88,8 +88,10 @@ def test_an_entry_from_its_writing_to_its_end(lifelog: Run, home: Path, tmp_path
     assert name in said(lifelog("event", "list"))
     assert js(lifelog("event", "delete", name, "--json")) == {"id": name, "deleted": True}
     assert lifelog("event", "show", name).returncode == 2
+    assert js(lifelog("event", "undelete", name, "--json"))["title"] == "Supper"
+    lifelog("event", "delete", name)
     history = js(lifelog("event", "show", name, "--history", "--json"))["revisions"]
-    assert [one["title"] for one in history] == ["Dinner 🍝", "Supper", ""]
+    assert [one["title"] for one in history] == ["Dinner 🍝", "Supper", "", "Supper", ""]
     assert "deleted" in said(lifelog("event", "show", name, "--history"))
 
 

@@ -236,8 +236,10 @@ def perform(journal: Journal, device: int, entry_id: str, act: str, model: Known
     if not model.alive(known):
         with pytest.raises(UnknownEntry):
             journal.delete(entry_id)
-        return
-    if act == "d":
+        if act == "d":
+            return
+        journal.undelete(entry_id)  # whom an edit is refused can bring it back
+    elif act == "d":
         journal.delete(entry_id)
     else:
         changed(journal, entry_id, title=f"edit of {device}, knowing {len(known)}")

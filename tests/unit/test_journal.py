@@ -25,7 +25,15 @@ from lifelog_lake.recall.journal.model import NewEntry, parse
 from lifelog_lake.recall.journal.pages import Query
 from lifelog_lake.recall.lake import open_lake
 from lifelog_lake.spool import Spool
-from tests.fixtures.journal import changed, home_of, journal_of, listed, titles, written
+from tests.fixtures.journal import (
+    changed,
+    home_of,
+    journal_of,
+    listed,
+    titles,
+    upload,
+    written,
+)
 from tests.helpers import T0, ship, verified
 
 
@@ -100,6 +108,28 @@ def test_a_deleted_entry_is_gone_but_for_its_history(home: Home, journal: Journa
         ship(home)
     with pytest.raises(EntryExists):
         written(journal, id=entry.id)
+
+
+def test_a_deleted_entry_comes_back_with_its_files(home: Home, journal: Journal) -> None:
+    entry = written(journal, "kept", tags=["a"])
+    file = journal.attach(entry.id, upload(b"words", "a.txt"))
+    changed(journal, entry.id, title="kept, edited")
+    assert journal.undelete(entry.id).current.lamport == 2, "it isn't deleted: nothing is written"
+    for shipped in (False, True):
+        journal.delete(entry.id)
+        if shipped:
+            ship(home)
+        back = journal.undelete(entry.id)
+        assert (back.current.title, back.current.tags) == ("kept, edited", ("a",))
+        assert back.attachments == (file,)
+        assert titles(journal, Query(tags=("a",))) == ["kept, edited"]
+    assert [one.deleted for one in journal.history(entry.id)] == [
+        *(False, False),
+        *(True, False),
+        *(True, False),
+    ]
+    with pytest.raises(UnknownEntry):
+        journal.undelete("nothing")
 
 
 def test_an_id_is_given_once(journal: Journal) -> None:

@@ -236,6 +236,30 @@ class Journal:
                 )
             )
 
+    def undelete(self, entry_id: str) -> Entry:
+        """Bring a deleted entry back as it was last, with its files. Durable on return.
+
+        One that isn't deleted stays as it is. Raises :class:`UnknownEntry`.
+        """
+        with self._lock:
+            index = self.index()
+            known = index.ask(lambda db: pages.history(db, entry_id))
+            last = max((one for one in known if not one.deleted), key=order, default=None)
+            if last is None:
+                raise _unknown(entry_id)
+            gone = [head for head in heads(known) if head.deleted]
+            if len(gone) == len(heads(known)):
+                back = replace(
+                    last,
+                    id=new_id(),
+                    parent=max(gone, key=order).id,
+                    lamport=next_lamport(known),
+                    written_at=self._clock.wall_us(),
+                    device=self._outbox.device,
+                )
+                self._append(back)
+        return self.get(entry_id)
+
     def attach(self, entry_id: str, file: Upload) -> Attachment:
         """Attach a file to an entry; durable on return, and if anything fails nothing is kept.
 

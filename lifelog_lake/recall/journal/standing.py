@@ -24,6 +24,8 @@ from lifelog_lake.recall.journal.pages import Query, Snapshot
 from lifelog_lake.recall.journal.rows import ATTACHMENT, JOURNAL
 from lifelog_lake.recall.journal.spooled import SpoolOutbox
 
+__all__ = ["ENTRIES", "EVENTS", "JOURNAL", "STREAMS", "Standing"]
+
 #: The streams that stand for something else than their rows.
 STREAMS = frozenset({JOURNAL, ATTACHMENT})
 _TIME = pl.Datetime("us", "UTC")
