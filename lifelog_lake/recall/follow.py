@@ -12,9 +12,12 @@ rows and place can't part.
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import TypeVar
 from urllib.parse import unquote
 
 import orjson
@@ -27,6 +30,10 @@ from lifelog_lake.lake.schema import PARTITION
 from lifelog_lake.lake.store import Store, entry_key, log_key, table_key
 from lifelog_lake.recall.tables import Tables
 
+T = TypeVar("T")
+
+#: Files that are read while one is worked on.
+AHEAD = 8
 #: Entries that are read before what they tell is worked on: memory is bounded by it.
 MOST_ENTRIES = 500
 #: A file whose log doesn't say how far its rows last is taken to reach into the next day.
@@ -123,23 +130,46 @@ def new_rows(
     ``unreadable`` is told each file that is missing or damaged.
     """
     anew = set(found.rewritten)
-    for file in sorted(found.files, key=lambda one: one.day, reverse=True):
-        if file.day in anew:
-            continue
+
+    def read(path: str) -> pl.DataFrame:
+        return _read(store, stream, path, columns)
+
+    files = sorted(found.files, key=lambda one: one.day, reverse=True)
+    wanted = [file for file in files if file.day not in anew]
+    for file, reading in _ahead(read, wanted, lambda file: file.path):
         try:
-            yield _read(store, stream, file.path, columns)
+            if file.day not in anew:
+                yield reading.result()
         except FileNotFoundError:
             anew.add(file.day)
         except (OSError, pa.ArrowException):
             unreadable(file.path)
     if not anew:
         return
-    files = tables.of(stream).files.filter(pl.col("date").is_in(sorted(anew)))
-    for path in files["path"]:
+    there = tables.of(stream).files.filter(pl.col("date").is_in(sorted(anew)))
+    for path, reading in _ahead(read, there["path"].to_list(), str):
         try:
-            yield _read(store, stream, path, columns)
+            yield reading.result()
         except (OSError, pa.ArrowException):
             unreadable(path)
+
+
+def _ahead(
+    read: Callable[[str], pl.DataFrame], items: Sequence[T], path: Callable[[T], str]
+) -> Iterator[tuple[T, Future[pl.DataFrame]]]:
+    """Read files a few ahead: on S3 each one waits for its answer."""
+    with ThreadPoolExecutor(AHEAD, thread_name_prefix="follow") as threads:
+        under_way: deque[tuple[T, Future[pl.DataFrame]]] = deque()
+        try:
+            for item in items:
+                under_way.append((item, threads.submit(read, path(item))))
+                if len(under_way) > AHEAD:
+                    yield under_way.popleft()
+            while under_way:
+                yield under_way.popleft()
+        finally:
+            for _, reading in under_way:
+                reading.cancel()
 
 
 def _whole(store: Store, tables: Tables, stream: str, after: Place | None) -> Changes | None:

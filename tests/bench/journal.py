@@ -8,27 +8,29 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import orjson
 
-from lifelog_lake.clock import US_PER_S
+from lifelog_lake.clock import US_PER_S, utc
 from lifelog_lake.events import new_id
 from lifelog_lake.home import Home, open_home
-from lifelog_lake.lake import init_lake, parse_url
+from lifelog_lake.lake import init_lake, parse_url, require_known
 from lifelog_lake.lake.schema import to_table
 from lifelog_lake.lake.table import StreamTable
 from lifelog_lake.recall.journal.journal import Journal
 from lifelog_lake.recall.journal.model import NewEntry
 from lifelog_lake.recall.journal.pages import Query
 from lifelog_lake.recall.journal.spooled import open_journal
+from lifelog_lake.recall.lake import Lake
 from tests.bench.pairs import Row
 
 ENTRIES, QUICK_ENTRIES = 1_000_000, 20_000
 PORTION = 10_000
 CREATES, LISTS = 2_000, 101
 PAGE = 50
-MOST_CREATE_MS, MOST_PAGE_MS, MOST_MEMORY_MIB = 30.0, 50.0, 64.0
+MOST_CREATE_MS, MOST_PAGE_MS, MOST_DAY_MS, MOST_MEMORY_MIB = 30.0, 50.0, 100.0, 64.0
 T0 = 1_700_000_000 * US_PER_S
 
 #: Exports in a process of its own: what it has at most, beyond what it had before.
@@ -69,6 +71,7 @@ def run(directory: Path, *, quick: bool) -> Iterator[Row]:
     )
     yield from _pages(journal, count, quick=quick)
     journal.close()
+    yield _day(home, count, quick=quick)
     for kind in ("jsonl", "zip"):
         yield _export(home, directory / f"out.{kind}", kind, count, quick=quick)
 
@@ -124,6 +127,27 @@ def _pages(journal: Journal, count: int, *, quick: bool) -> Iterator[Row]:
             met=None if quick else ms <= MOST_PAGE_MS,
             rounds=len(took),
         )
+
+
+def _day(home: Home, count: int, *, quick: bool) -> Row:
+    store = parse_url(home.lake_url, home)
+    lake = Lake(store, require_known(home, store), home)
+    day = (utc(T0).replace(hour=0, minute=0, second=0) + timedelta(days=500)).date()
+    took = []
+    for _ in range(11 if quick else LISTS):
+        began_s = time.perf_counter()
+        assert lake.timeline(day, streams="journal").height > 0
+        took.append((time.perf_counter() - began_s) * 1000)
+    ms = statistics.median(took)
+    return Row(
+        name=f"the timeline of a day, of {count:,} entries in 1,000 days",
+        ours=f"{ms:.1f} ms",
+        base="",
+        value=f"{ms:.1f} ms",
+        goal=f"at most {MOST_DAY_MS:.0f} ms",
+        met=None if quick else ms <= MOST_DAY_MS,
+        rounds=len(took),
+    )
 
 
 def _export(home: Home, out: Path, kind: str, count: int, *, quick: bool) -> Row:
