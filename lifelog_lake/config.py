@@ -20,7 +20,7 @@ from typing import Any, Literal, cast, get_args, get_origin
 
 import orjson
 import platformdirs
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -36,6 +36,7 @@ from lifelog_lake.flow_settings import FlowsSettings
 from lifelog_lake.health_settings import HealthSettings
 from lifelog_lake.journal_settings import JournalSettings
 from lifelog_lake.section import Section
+from lifelog_lake.server_settings import ServerSettings
 
 GIB = 1024**3
 PREFIX = "LIFELOG_"
@@ -129,44 +130,6 @@ class CareSettings(Section):
         description="Size that merged files should have; merging takes about 15 times as much "
         "memory.",
     )
-
-
-class ServerSettings(Section):
-    """The hub's web server (`lifelog up`)."""
-
-    ip: str = Field(
-        "127.0.0.1",
-        description="Address to listen on; loopback unless a proxy with HTTPS is before it.",
-    )
-    port: int = Field(
-        8899, ge=0, le=65535, description="Port; the next free one is taken if it is in use."
-    )
-    password_hash: str = Field(
-        "",
-        description="From `jupyter server password`; empty = ADMIN_PASSWORD, or else the token in "
-        "HOME/token.",
-    )
-    url: str = Field(
-        "",
-        description="Behind a reverse proxy: what people open, https://lifelog.example.org, say; "
-        "other names are refused then, and the proxy's X-Forwarded headers believed.",
-    )
-
-    @field_validator("password_hash")
-    @classmethod
-    def _is_hash(cls, value: str) -> str:
-        # A password written down as it is would open nothing, and the token is off then.
-        if value and not re.fullmatch(r"(argon2|sha\d+):.+", value):
-            raise ValueError("it must be a hash, as `jupyter server password` makes it")
-        return value
-
-    @field_validator("url")
-    @classmethod
-    def _is_address(cls, value: str) -> str:
-        # Below a path, Prefect's page and cookies of neighbours would need more than a prefix.
-        if value and not re.fullmatch(r"https?://[\w.-]+(:\d+)?/?", value):
-            raise ValueError("it must be a name of its own, such as https://lifelog.example.org")
-        return value.rstrip("/").lower()
 
 
 class LogSettings(Section):

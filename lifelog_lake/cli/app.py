@@ -27,6 +27,7 @@ from lifelog_lake.cli import (
     ship,
     spool,
     status,
+    token,
     transfer,
 )
 from lifelog_lake.cli.options import HomeOption, Options
@@ -73,7 +74,7 @@ def lifelog(
     context.obj = Options(home=home)
 
 
-for group in (capture, lake, care, demo, ship, status, doctor, pause, service, transfer):
+for group in (capture, lake, care, demo, ship, status, doctor, pause, service, token, transfer):
     group.add_to(app)
 app.add_typer(event.app, name="event")
 app.add_typer(spool.app, name="spool")

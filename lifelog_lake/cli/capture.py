@@ -149,6 +149,8 @@ def _server(home: Home, port: int | None) -> ChildSpec:
 
     (home.run / "server.json").unlink(missing_ok=True)  # of an instance that was killed
     prepared = launch.prepare(home, port=port)
+    if prepared.token is not None:
+        say(f"Token     {prepared.token}  for programs; shown this once, see lifelog token")
     return ChildSpec(
         name="server",
         argv=prepared.argv,

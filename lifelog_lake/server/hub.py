@@ -21,11 +21,14 @@ from traitlets.config import Config
 
 from lifelog_lake import fsio
 from lifelog_lake.home import Home
+from lifelog_lake.server.identity import HubIdentity
 from lifelog_lake.server.inner_proxy import InnerProxy
 from lifelog_lake.server.logs import LOGGING_CONFIG
-from lifelog_lake.server.secret import read_token
+from lifelog_lake.server.secret import read_password, read_token
 
 SERVER_JSON = "server.json"
+#: Seconds in which a request's head has to come, and that an idle connection is kept.
+HEAD_S = 75.0
 
 
 class Logout(LogoutHandler):
@@ -50,6 +53,7 @@ class HubServer(ServerApp):
 
     def load_config_file(self, *args: Any, **kwargs: Any) -> None:
         """Load what extensions ship, then put our settings above all."""
+        HubIdentity.home = self.home
         super().load_config_file(*args, **kwargs)
         self.update_config(config_of(self.home, self.wanted_port))
 
@@ -61,6 +65,11 @@ class HubServer(ServerApp):
         """
         super().load_server_extensions()
         self.web_app.settings.get("page_config_data", {})["token"] = ""
+
+    def init_httpserver(self) -> None:
+        """Make it; who sends a request's head slowly, or nothing, keeps no connection for long."""
+        super().init_httpserver()
+        self.http_server.conn_params.header_timeout = HEAD_S
 
     def write_server_info_file(self) -> None:
         """Say where we listen: ``HOME/run/server.json``."""
@@ -74,7 +83,7 @@ class HubServer(ServerApp):
         content = orjson.dumps({
             "url": url,
             "open": f"{settings.url}/" if settings.url else url,
-            "password": bool(settings.password_hash),
+            "password": bool(settings.password_hash or read_password(self.home.path)),
             "pid": os.getpid(),
         })  # fmt: skip
         fsio.write_atomic(self.home.run / SERVER_JSON, content, at="server")
@@ -109,8 +118,14 @@ def config_of(home: Home, port: int) -> Config:
         # rebinding); by loopback's too, for health checks. Whether a cookie is for https alone,
         # the proxy's X-Forwarded-Proto says.
         app.allow_remote_access = False
-        app.local_hostnames = ["localhost", urlsplit(settings.url).hostname]
+        app.local_hostnames = ["localhost", urlsplit(settings.url).hostname, *settings.names]
         app.trust_xheaders = True
+    elif settings.names:
+        app.allow_remote_access = False
+        app.local_hostnames = ["localhost", *settings.names]
+    if settings.origins:
+        app.allow_origin_pat = rf"(?:{settings.origins})\Z"  # matched from the beginning
+    app.identity_provider_class = HubIdentity
     app.open_browser = False
     app.answer_yes = True
     app.root_dir = str(home.path / "notebooks")
@@ -130,12 +145,12 @@ def config_of(home: Home, port: int) -> Config:
     config.Application.logging_config = LOGGING_CONFIG
     app.extra_template_paths = [str(Path(__file__).with_name("jupyter_templates"))]
     config.PasswordIdentityProvider.logout_handler_class = Logout
-    # A password is set in config.toml; one that the login page wrote elsewhere would be a second.
+    # `lifelog password` sets one; another that the login page wrote elsewhere would be a second.
     config.PasswordIdentityProvider.allow_password_change = False
     config.IdentityProvider.cookie_options = {"samesite": "Lax"}
-    config.IdentityProvider.token = "" if settings.password_hash else read_token(home.path)
-    if settings.password_hash:
-        config.PasswordIdentityProvider.hashed_password = settings.password_hash
+    hashed = settings.password_hash or read_password(home.path)
+    config.IdentityProvider.token = "" if hashed else read_token(home.path)
+    config.PasswordIdentityProvider.hashed_password = hashed
     # Looking for language servers runs npm at each start, which writes into the person's home.
     config.LanguageServerManager.autodetect = False
     lab = config.LabApp

@@ -14,13 +14,16 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import orjson
+import structlog
 
 from lifelog_lake import fsio, places
-from lifelog_lake.config import environment_name
 from lifelog_lake.errors import Transient, UsageError
 from lifelog_lake.home import Home
 from lifelog_lake.server import workspace
-from lifelog_lake.server.secret import VARIABLE, password_hash, read_token
+from lifelog_lake.server.secret import HASH, VARIABLE, first_password, read_token
+from lifelog_lake.server.tokens import Tokens, of_environment
+
+log = structlog.get_logger(__name__)
 
 PAGE = "lifelog/timeline"
 PORTS_TRIED = 50
@@ -28,12 +31,16 @@ PORTS_TRIED = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
-    """A child process to start: its arguments, its whole environment, where it will listen."""
+    """A child process to start: its arguments, its whole environment, where it will listen.
+
+    ``token`` is one for programs that was made just now: to be shown, it is kept nowhere.
+    """
 
     argv: tuple[str, ...]
     env: dict[str, str]
     ip: str
     port: int
+    token: str | None
 
 
 def prepare(home: Home, *, port: int | None = None) -> Launch:
@@ -62,13 +69,24 @@ def prepare(home: Home, *, port: int | None = None) -> Launch:
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
     given = env.pop(VARIABLE, "")  # a kernel, and what runs in it, has no use for it
-    if given and not home.settings.server.password_hash:
-        name = environment_name(("server", "password_hash"))
-        env[name] = password_hash(home.path, given)
+    if given and not home.settings.server.password_hash and not first_password(home.path, given):
+        log.warning("password_was_changed", message=f"{VARIABLE} isn't the password any more.")
+    token = _tokens(home, env)
     for name in ("JUPYTER_TOKEN", "JUPYTER_SERVER_ALLOW_UNAUTHENTICATED_ACCESS"):
         env.pop(name, None)
     argv = (sys.executable, "-m", "lifelog_lake.server", "--port", str(free))
-    return Launch(argv=argv, env=env, ip=ip, port=free)
+    return Launch(argv=argv, env=env, ip=ip, port=free, token=token)
+
+
+def _tokens(home: Home, env: dict[str, str]) -> str | None:
+    """Let the environment's token count, or make a first one: its secret, to be shown once."""
+    tokens = Tokens(home.path)
+    secret, variable = of_environment(env)
+    given = tokens.give(secret, variable)
+    if secret is not None and given is None:
+        log.warning("token_was_revoked", message=f"{variable} was revoked or rotated.")
+    made = tokens.first()
+    return None if made is None else made.secret
 
 
 def address(home: Path) -> str:
@@ -83,7 +101,7 @@ def address(home: Path) -> str:
             "The server isn't running.", hint="Start it with: lifelog up", home=str(home)
         ) from None
     page = f"{server['open']}{PAGE}"
-    if server["password"]:
+    if server["password"] or (home / HASH).exists():
         return page
     return f"{page}?{urlencode({'token': read_token(home)})}"
 

@@ -1,7 +1,7 @@
-"""What opens the hub: ``HOME/token``, 0600, made once; or the password of ``ADMIN_PASSWORD``.
+"""What opens the hub to people: ``HOME/token``, 0600, made once; or a password in its place.
 
-Of the password only its hash is kept, in ``HOME/password``, 0600: the same hash at each start keeps
-those logged in who are.
+Of the password only its hash is kept, in ``HOME/password``, 0600. ``ADMIN_PASSWORD`` is the first
+one; ``lifelog password`` changes it, and from then on the variable says nothing any more.
 """
 
 from __future__ import annotations
@@ -48,22 +48,36 @@ def read_token(home: Path) -> str:
     return token
 
 
-def password_hash(home: Path, password: str) -> str:
-    """The hash of a password as Jupyter checks it; the one of before if it still fits. Durable.
+def read_password(home: Path) -> str:
+    """The hash of the home's password; empty if it has none."""
+    try:
+        return (home / HASH).read_text("ascii").strip()
+    except FileNotFoundError:
+        return ""
 
-    Raises :class:`UsageError` for a password that is soon guessed: the login is a shell.
+
+def first_password(home: Path, password: str) -> bool:
+    """Make this the password unless there is one; whether it opens the hub now. Durable."""
+    from jupyter_server.auth.security import passwd_check
+
+    kept = read_password(home)
+    if kept:
+        return bool(passwd_check(kept, password))
+    set_password(home, password, what=VARIABLE)
+    return True
+
+
+def set_password(home: Path, password: str, *, what: str = "The password") -> None:
+    """Change the password; whoever is logged in has to log in again. Durable on return.
+
+    Raises :class:`UsageError` for one that is soon guessed: the login is a shell.
     """
-    from jupyter_server.auth.security import passwd, passwd_check
+    from jupyter_server.auth.security import passwd
 
     if len(password) < _LEAST_PASSWORD:
         raise UsageError(
-            f"{VARIABLE} has less than {_LEAST_PASSWORD} characters.",
+            f"{what} has less than {_LEAST_PASSWORD} characters.",
             hint="Choose a longer one: who knows it has a shell here.",
         )
-    path = home / HASH
-    kept = path.read_text("ascii") if path.exists() else ""
-    if kept and passwd_check(kept, password):
-        return kept
     made: str = passwd(password)
-    fsio.write_atomic(path, made.encode(), at="server")
-    return made
+    fsio.write_atomic(home / HASH, made.encode(), at="server")

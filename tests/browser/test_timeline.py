@@ -308,7 +308,7 @@ def test_a_lost_login_and_an_unreachable_lake_are_said(
     hint = {"message": "There is no lake at /mnt/x.", "hint": "Mount its disk."}
     page.route("**/lifelog/api/timeline*", lambda route: route.fulfill(status=503, json=hint))
     page.locator('[data-range="day"]').click()
-    expect(page.locator(SAID)).to_have_text(hint["message"])
+    expect(page.locator(SAID)).to_have_text(hint["detail"])
     expect(page.locator(".ll-message")).to_contain_text(hint["hint"])
     page.unroute("**/lifelog/api/timeline*")
     page.context.clear_cookies()

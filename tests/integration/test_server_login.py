@@ -148,8 +148,9 @@ def test_pages_send_a_stranger_to_the_login_and_then_on(hub: Hub) -> None:
     assert answer.status_code == 302
     assert answer.headers["Location"].startswith("/login?next=%2Flifelog%2Ftimeline")
     api = stranger.get(f"{hub.url}lifelog/api/timeline", allow_redirects=False)
-    assert api.status_code == 403
-    assert api.headers["Content-Type"].startswith("application/json")
+    assert api.status_code == 401
+    assert api.headers["WWW-Authenticate"].startswith("Bearer")
+    assert api.headers["Content-Type"] == "application/problem+json"
 
 
 def test_the_token_leaves_the_address_once_it_has_logged_in(hub: Hub) -> None:
@@ -171,7 +172,7 @@ def test_a_wrong_token_opens_nothing(hub: Hub) -> None:
         answer = requests.get(
             f"{hub.url}lifelog/api/timeline", headers={"Authorization": f"token {given}"}
         )
-        assert answer.status_code == 403
+        assert answer.status_code == 401
 
 
 # --- websockets -----------------------------------------------------------------------------------
@@ -387,7 +388,7 @@ def test_a_password_takes_the_tokens_place(tmp_path: Path) -> None:
     running = start_hub(new_home(tmp_path))
     try:
         assert "token" not in running.entrance
-        assert running.client().get(f"{running.url}lifelog/api/timeline").status_code == 403
+        assert running.client().get(f"{running.url}lifelog/api/timeline").status_code == 401
         person = requests.Session()
         page = person.get(f"{running.url}login")
         form = {"password": "open sesame", "_xsrf": person.cookies["_xsrf"]}
@@ -399,6 +400,6 @@ def test_a_password_takes_the_tokens_place(tmp_path: Path) -> None:
         wrong.post(
             f"{running.url}login", data={"password": "guess", "_xsrf": wrong.cookies["_xsrf"]}
         )
-        assert wrong.get(f"{running.url}lifelog/api/timeline").status_code == 403
+        assert wrong.get(f"{running.url}lifelog/api/timeline").status_code == 401
     finally:
         running.stop()

@@ -166,7 +166,10 @@ def test_an_empty_log_file_is_the_console_and_not_unset(
         ("[shp]\nevery_s = 5", ["'shp'", "Did you mean 'ship'?"]),
         ("[server]\npassword_hash = 'open sesame'", ["server.password_hash", "must be a hash"]),
         ("[server]\nurl = 'https://a.example/below'", ["server.url", "a name of its own"]),
-        ("[server]\nxyzzy = 5", ["'server.xyzzy'", "Known here: ip, password_hash, port, url."]),
+        (
+            "[server]\nxyzzy = 5",
+            ["'server.xyzzy'", "Known here: ip, names, origins, password_hash, port"],
+        ),
         ("[ship]\nevery_s = -5", ["ship.every_s", "greater than 0"]),
         ("[ship]\nevery_s = 'x'", ["ship.every_s", "valid number"]),
         ("[ship]\nevery_s = nan", ["ship.every_s", "finite"]),

@@ -87,13 +87,13 @@ async function answered(url, options) {
     if (error.name === "AbortError") throw error;
     throw { message: "The server can't be reached.", hint: "Is lifelog up still running? Trying again by itself.", again: true, gone: true };
   }
-  if (response.status === 403) {
+  if (response.status === 401) {
     throw { message: "You are logged out.", hint: "Log in to go on.", login: true };
   }
   const body = await response.json().catch(() => ({}));
   if (!response.ok) {
     throw {
-      message: body.message || `The server answered with ${response.status}.`,
+      message: body.detail || `The server answered with ${response.status}.`,
       hint: body.hint || "Look at the last lines of its log.",
       again: response.status >= 500,
     };

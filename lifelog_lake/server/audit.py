@@ -1,0 +1,48 @@
+"""Who changed, exported or opened what: ``HOME/audit.jsonl``, 0600, only ever added to.
+
+A line is a JSON object: ``at``, ``who`` (``person``, ``token <id> <name>`` or ``command``), where
+from (``address``), ``action``, and what it was about: ids and counts, never content. Durable on
+return. A line that a crash cut short stays as it is; the next one begins behind it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import orjson
+
+from lifelog_lake import fsio
+from lifelog_lake.clock import Clock, SystemClock, iso
+
+NAME = "audit.jsonl"
+COMMAND = "command"
+
+
+class Audit:
+    """The audit of a home. Threads may share one, and processes have their own."""
+
+    def __init__(self, home: Path, clock: Clock | None = None) -> None:
+        self._path = home / NAME
+        self._clock = clock or SystemClock()
+        self._lock = threading.Lock()
+
+    def record(self, action: str, *, who: str, address: str = "", **about: object) -> None:
+        """Add a line; durable on return. Raises OSError."""
+        line = {"at": iso(self._clock.wall_us()), "who": who, "address": address, "action": action}
+        content = orjson.dumps(line | about) + b"\n"
+        with self._lock:
+            new = not self._path.exists()
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+            fd = os.open(self._path, flags, fsio.PRIVATE_FILE)
+            try:
+                size = os.fstat(fd).st_size
+                if size and fsio.pread(fd, 1, size - 1) != b"\n":
+                    content = b"\n" + content
+                fsio.write(fd, content, self._path, at="audit")
+                fsio.sync(fd, self._path, at="audit")
+            finally:
+                os.close(fd)
+            if new:
+                fsio.sync_dir(self._path.parent, at="audit")
