@@ -200,6 +200,19 @@ class Lake:
                 newest = at
         return newest
 
+    def oldest_at(self, streams: Sequence[str]) -> datetime | None:
+        """When the oldest row of some streams began (UTC), by the logs alone; None without rows.
+
+        Where a log doesn't tell, the beginning of its file's day.
+        """
+        names = [name for name in self.streams() if name in streams]
+        day = pl.col("date").cast(pl.Datetime("us", "UTC"))
+        found = [
+            contents.files.select(pl.coalesce("first_at", day).min()).item()
+            for contents in self._tables.of_all(names)
+        ]
+        return min((at for at in found if isinstance(at, datetime)), default=None)
+
     def usage(
         self,
         start: datetime | date | str,

@@ -7,14 +7,14 @@ pieces, read in threads. See :mod:`lifelog_lake.server.media` for what is shown 
 from __future__ import annotations
 
 import re
-from typing import BinaryIO
+from typing import BinaryIO, ClassVar
 
 import structlog
 from tornado.iostream import StreamClosedError
-from tornado.web import authenticated
 
 from lifelog_lake.errors import LakeRefused, LakeUnreachable, LifelogError
-from lifelog_lake.server.base import LifelogHandler, explained
+from lifelog_lake.server.api.operation import Answer, ApiHandler, operation
+from lifelog_lake.server.base import LifelogHandler
 from lifelog_lake.server.media import HEAD_BYTES, inert_type
 from lifelog_lake.server.ranges import (
     ByteRange,
@@ -71,39 +71,12 @@ class ContentHandler(LifelogHandler):
     def compute_etag(self) -> None:
         """The tag is the address; never hash the answer."""
 
-
-class BlobHandler(ContentHandler):
-    """Serves one blob; GET and HEAD."""
-
-    @authenticated
-    @explained
-    async def get(self, sha256: str) -> None:
-        """The blob, or the range of it that was asked for."""
-        await self._serve(sha256, with_body=True)
-
-    @authenticated
-    @explained
-    async def head(self, sha256: str) -> None:
-        """The same headers without the content."""
-        await self._serve(sha256, with_body=False)
-
-    async def _serve(self, sha256: str, *, with_body: bool) -> None:
-        file = await self.open_blob(sha256)
-        if file is None:
-            return
-        try:
-            size, head = await self.reader.run(_measure, file)
-            await self._answer(file, sha256, size, head, with_body=with_body)
-        finally:
-            await self.reader.run(file.close)
-
-    async def _answer(
-        self, file: BinaryIO, sha256: str, size: int, head: bytes, *, with_body: bool
-    ) -> None:
-        etag = f'"{sha256}"'
-        media_type = inert_type(head)
-        self._set_headers(etag, media_type, sha256)
-        content_type = media_type or "application/octet-stream"
+    async def serve(self, file: BinaryIO, tag: str, content_type: str) -> None:
+        """A file's content, or the range of it that was asked for; of HEAD the headers alone."""
+        size = await self.reader.run(file.seek, 0, 2)
+        etag, with_body = f'"{tag}"', self.request.method != "HEAD"
+        self.allow_to_keep(etag)
+        self.set_header("Accept-Ranges", "bytes")
         if etag_matches(self.request.headers.get("If-None-Match"), etag):
             self.set_status(304)
             self.finish(set_content_type=content_type)
@@ -127,19 +100,13 @@ class BlobHandler(ContentHandler):
             await self._stream(file, wanted)
         self.finish(set_content_type=content_type)
 
-    def _set_headers(self, etag: str, media_type: str | None, sha256: str) -> None:
-        self.allow_to_keep(etag)
-        self.set_header("Accept-Ranges", "bytes")
-        if media_type is None:
-            self.set_header("Content-Disposition", f'attachment; filename="{sha256[:16]}.bin"')
-
     async def _stream(self, file: BinaryIO, wanted: ByteRange) -> None:
         left = wanted.length
         await self.reader.run(file.seek, wanted.start)
         while left:
             piece = await self.reader.run(file.read, min(PIECE_BYTES, left))
             if not piece:  # shorter than measured: cut the connection, never pad
-                log.error("blob_became_shorter", blob=self.path_args[0])
+                log.error("content_became_shorter", id=self.path_args[0])
                 self.request.connection.stream.close()  # type: ignore[union-attr]
                 return
             left -= len(piece)
@@ -150,6 +117,39 @@ class BlobHandler(ContentHandler):
                 return
 
 
-def _measure(file: BinaryIO) -> tuple[int, bytes]:
-    head = file.read(HEAD_BYTES)
-    return file.seek(0, 2), head
+class BlobHandler(ApiHandler, ContentHandler):
+    """Serves one blob; GET and HEAD."""
+
+    _answers: ClassVar = {
+        200: Answer(doc="The content.", media=("*/*",), headers={"ETag": "Its hash."}),
+        206: Answer(doc="The part that Range asks for.", media=("*/*",)),
+        304: Answer(doc="It is what If-None-Match names.", media=()),
+    }
+
+    @operation(
+        "getBlob", "Content by its hash.", scopes=("read",), answers=_answers,
+        problems=(400, 404, 416, 503),
+    )  # fmt: skip
+    async def get(self, sha256: str) -> None:
+        """Inert pictures, sounds and videos can be shown inline; all else is a download."""
+        await self._give(sha256)
+
+    @operation(
+        "headBlob", "See what content there is.", scopes=("read",), answers=_answers,
+        problems=(400, 404, 503),
+    )  # fmt: skip
+    async def head(self, sha256: str) -> None:
+        """The same headers without the content."""
+        await self._give(sha256)
+
+    async def _give(self, sha256: str) -> None:
+        file = await self.open_blob(sha256)
+        if file is None:
+            return
+        try:
+            media_type = inert_type(await self.reader.run(file.read, HEAD_BYTES))
+            if media_type is None:
+                self.set_header("Content-Disposition", f'attachment; filename="{sha256[:16]}.bin"')
+            await self.serve(file, sha256, media_type or "application/octet-stream")
+        finally:
+            await self.reader.run(file.close)

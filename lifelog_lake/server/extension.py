@@ -11,18 +11,15 @@ from jupyter_server.utils import url_path_join
 from tornado.web import authenticated
 
 from lifelog_lake.config import default_home
+from lifelog_lake.home import open_home
+from lifelog_lake.server.api.operation import WORK
+from lifelog_lake.server.api.routes import handlers
+from lifelog_lake.server.api.work import Work
 from lifelog_lake.server.app_process import AppProcess
 from lifelog_lake.server.app_proxy import APP_BASE, AppProxy, Page
 from lifelog_lake.server.base import READER, NotThere
-from lifelog_lake.server.blobs import BlobHandler
 from lifelog_lake.server.flows_proxy import FLOWS_BASE, FlowsProxy
-from lifelog_lake.server.health import (
-    HEALTH,
-    AlertsHandler,
-    Health,
-    HealthHandler,
-    MetricsHandler,
-)
+from lifelog_lake.server.health import HEALTH, AlertsHandler, Health
 from lifelog_lake.server.reading import LakeReader
 from lifelog_lake.server.thumbnails import (
     DERIVED,
@@ -58,6 +55,7 @@ class LifelogExtension(ExtensionApp):
     load_other_extensions = True
     app_process: AppProcess
     reader: LakeReader
+    work: Work
     thumbnails: Thumbnails
     derived: Derived
 
@@ -68,6 +66,8 @@ class LifelogExtension(ExtensionApp):
         self.reader = LakeReader()
         self.app_process = AppProcess(base_url=url_path_join(base_url, APP_BASE) + "/")
         self.settings[READER] = self.reader
+        self.work = Work(open_home())
+        self.settings[WORK] = self.work
         self.settings[HEALTH] = Health(self.reader)
         self.thumbnails = Thumbnails(default_home() / "index" / "thumbnails")
         self.settings[THUMBNAILS] = self.thumbnails
@@ -88,11 +88,9 @@ class LifelogExtension(ExtensionApp):
                 (r"/lifelog/api/timeline", TimelineHandler),
                 (r"/lifelog/api/summary", SummaryHandler),
                 (r"/lifelog/api/lake", LakeHandler),
-                (r"/lifelog/api/health", HealthHandler),
-                (r"/lifelog/api/metrics", MetricsHandler),
                 (r"/lifelog/api/alerts", AlertsHandler),
                 (r"/lifelog/api/thumbnails/([^/]*)", ThumbnailHandler),
-                (r"/lifelog/api/blobs/([^/]*)", BlobHandler),
+                *handlers(),
                 (r"/lifelog/.*", NotThere),
             ]
         )
@@ -106,5 +104,6 @@ class LifelogExtension(ExtensionApp):
         """Called when the server ends."""
         await self.app_process.stop()
         self.reader.close()
+        self.work.close()
         self.thumbnails.close()
         self.derived.close()

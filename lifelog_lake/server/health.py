@@ -22,6 +22,7 @@ from tornado.web import authenticated
 from lifelog_lake.clock import US_PER_S, SystemClock
 from lifelog_lake.errors import UsageError
 from lifelog_lake.home import open_home
+from lifelog_lake.server.api.operation import Answer, ApiHandler, operation
 from lifelog_lake.server.base import LifelogHandler, explained
 from lifelog_lake.server.reading import LakeReader
 
@@ -92,50 +93,54 @@ class Health:
         return {"sent": len(tried) - len(failed), "failed": failed}
 
 
-class _HealthHandler(LifelogHandler):
-    @property
-    def health(self) -> Health:
-        health: Health = self.settings[HEALTH]
-        return health
-
-
-class HealthHandler(_HealthHandler):
+class HealthHandler(ApiHandler):
     """Serves the fleet; GET."""
 
-    @authenticated
-    @explained
+    @operation(
+        "getHealth", "How the fleet is: devices, storage, flows, alerts.", scopes=("read",),
+        answers={200: Answer(doc="Facts and alerts.", schema={"type": "object"})},
+        problems=(503,),
+    )  # fmt: skip
     async def get(self) -> None:
-        """Facts and alerts."""
+        """What the page of health shows, see docs/health.md."""
         from lifelog_lake.server.health_json import health_json
 
         def body() -> dict[str, object]:
-            return health_json(self.health.fleet(), self.health.alerts())
+            health: Health = self.settings[HEALTH]
+            return health_json(health.fleet(), health.alerts())
 
         answer = await self.reader.run(body)
         _ = self.xsrf_token  # sets its cookie, which a browser needs to answer an alert
         self.answer(answer)
 
 
-class MetricsHandler(_HealthHandler):
-    """Serves the fleet for Prometheus; GET."""
+class MetricsHandler(ApiHandler):
+    """Serves the fleet, and what this API does, for Prometheus; GET."""
 
-    @authenticated
-    @explained
+    @operation(
+        "getMetrics", "The same as metrics, with the API's own.", scopes=("read",),
+        answers={200: Answer(
+            doc="Prometheus' text, or OpenMetrics' for who asks for it.",
+            schema={"type": "string"}, media=("text/plain", "application/openmetrics-text"),
+        )},
+        problems=(503,),
+    )  # fmt: skip
     async def get(self) -> None:
-        """Prometheus' text, or OpenMetrics' for who asks for it."""
+        """For a scraper with a token, see docs/health.md."""
         from lifelog_lake.server.metrics import exposition
 
         accept = self.request.headers.get("Accept", "")
 
         def text() -> tuple[str, bytes]:
-            return exposition(self.health.fleet(), self.health.alerts(), accept)
+            health: Health = self.settings[HEALTH]
+            return exposition(health.fleet(), health.alerts(), accept)
 
         kind, body = await self.reader.run(text)
         self.set_header("Cache-Control", "no-store")
         self.finish(body, set_content_type=kind)
 
 
-class AlertsHandler(_HealthHandler):
+class AlertsHandler(LifelogHandler):
     """Takes a person's answer to an alert; POST."""
 
     @authenticated
@@ -146,4 +151,5 @@ class AlertsHandler(_HealthHandler):
             asked = orjson.loads(self.request.body)
         except orjson.JSONDecodeError:
             raise UsageError("That is no JSON.", hint="Send an object.") from None
-        self.answer(await self.reader.run(self.health.answer, asked))
+        health: Health = self.settings[HEALTH]
+        self.answer(await self.reader.run(health.answer, asked))

@@ -117,7 +117,7 @@ class HubIdentity(PasswordIdentityProvider):
             return user
         if known is None:
             if offered:
-                self._fail(handler)
+                self.fail(handler)
             if handler.get_cookie(self.get_cookie_name(handler)) is not None:
                 self.clear_login_cookie(handler)
             return None
@@ -137,7 +137,7 @@ class HubIdentity(PasswordIdentityProvider):
             if token is not None and not (token.given and wait_s):
                 return Caller(scopes=token.scopes, token=token), True
             if explicit:  # it was said who asks, so the cookie isn't looked at
-                self._fail(handler)
+                self.fail(handler)
                 raise HTTPError(401, "The token isn't valid.")
         return None, True
 
@@ -158,7 +158,8 @@ class HubIdentity(PasswordIdentityProvider):
             return "", False
         return words.partition(":")[2], False
 
-    def _fail(self, handler: RequestHandler) -> None:
+    def fail(self, handler: RequestHandler) -> None:
+        """Count a failed login. Raises :class:`TooManyFailures`."""
         address = handler.request.remote_ip or ""
         wait_s = self._throttle.wait_s(address)
         if wait_s:
@@ -173,15 +174,16 @@ class HubIdentity(PasswordIdentityProvider):
         wait_s = self._throttle.wait_s(handler.request.remote_ip or "")
         if wait_s:
             raise TooManyFailures(wait_s)
-        typed = handler.get_body_argument("password", "")
-        if self.hashed_password:
-            fits = bool(passwd_check(self.hashed_password, typed))
-        else:
-            fits = hmac.compare_digest(typed.encode(), str(self.token).encode())
-        if fits:
+        if self.fits(handler.get_body_argument("password", "")):
             return self.generate_anonymous_user(handler)
-        self._fail(handler)
+        self.fail(handler)
         return None
+
+    def fits(self, typed: str) -> bool:
+        """Whether this is what opens the login: the password, or else the token."""
+        if self.hashed_password:
+            return bool(passwd_check(self.hashed_password, typed))
+        return hmac.compare_digest(typed.encode(), str(self.token).encode())
 
     # -- cookies ----------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from lifelog_lake.care.facts import DeviceFacts, Fleet, FlowFacts, StreamFacts, TableFacts, during
 from lifelog_lake.care.health.model import SEVERITIES, Alert, State
 from lifelog_lake.clock import US_PER_S
+from lifelog_lake.server.api.meter import METER
 
 PREFIX = "lifelog_fleet"
 _DEVICE = ("device",)
@@ -39,6 +40,7 @@ def exposition(fleet: Fleet, alerts: Sequence[Alert], accept: str) -> tuple[str,
     """The type and the text, by what the one who asks accepts."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(FleetMetrics(fleet, alerts))
+    METER.register(registry)
     encode, kind = choose_encoder(accept)
     return kind, encode(registry)
 
@@ -133,6 +135,10 @@ def _streams(fleet: Fleet) -> Iterator[Metric]:
     yield _gauge(
         "stream_spool_oldest_timestamp", "seconds", "When the oldest row that waits began.",
         _STREAM, each(lambda one: _s(one.spool_oldest_at)),
+    )  # fmt: skip
+    yield _gauge(
+        "stream_lag", "seconds", "How long the oldest row of a device's spool has waited.",
+        _STREAM, each(lambda one: _waited_s(one, fleet.at)),
     )  # fmt: skip
     yield _counter(
         "stream_errors", "errors", "Errors since the supervisor started.",
@@ -240,6 +246,13 @@ def _findings(fleet: Fleet, alerts: Sequence[Alert]) -> Iterator[Metric]:
     yield _gauge(
         "look_timestamp", "seconds", "When the fleet was looked at.", (), [((), _s(fleet.at))]
     )
+
+
+def _waited_s(one: StreamFacts, now_us: int) -> float | None:
+    """Nothing waits: no lag. Nothing is known of a stream that never said how much does."""
+    if one.spool_oldest_at is not None:
+        return max(0.0, (now_us - one.spool_oldest_at) / US_PER_S)
+    return None if one.spool_bytes is None else 0.0
 
 
 def _names(one: StreamFacts) -> tuple[str, ...]:

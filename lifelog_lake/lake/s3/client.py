@@ -136,6 +136,13 @@ class Client:
         answer: dict[str, Any] = retrying(self._call, method, words)
         return answer
 
+    def link(self, key: str, seconds: int, **words: str) -> str:
+        """An address that lets anybody get an object for so long, made with the keys in use."""
+        files = self._opened()
+        path = f"{self.address.bucket}/{self.address.key(key)}"
+        made: str = files.url(path, expires=seconds, client_method="get_object", **words)
+        return made
+
     def _call(self, method: str, words: dict[str, Any]) -> dict[str, Any]:
         keys = self.keys
         try:

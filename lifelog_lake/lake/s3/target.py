@@ -165,6 +165,22 @@ class S3Target:
         """An object, read by ranges."""
         return cast("BinaryIO", open_reader(self._client, key))
 
+    def link(self, key: str, seconds: int, *, media_type: str, disposition: str) -> str | None:
+        """An address at which anybody may download an object for a while; None if it isn't there.
+
+        ``disposition`` is what the server answers as Content-Disposition.
+        """
+        try:
+            self.stat(key)
+        except FileNotFoundError:
+            return None
+        return self._client.link(
+            key,
+            seconds,
+            ResponseContentType=media_type,
+            ResponseContentDisposition=disposition,
+        )
+
     def stat(self, key: str) -> Stat:
         """Its headers."""
         found = self._client.call("head_object", key)

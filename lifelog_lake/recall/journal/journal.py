@@ -160,8 +160,35 @@ class Journal:
         the entry and the files before it.
         """
         self._room_for(len(files), 0)
+        entry = self.create_all([given])[0]
+        attached = tuple(self._take_in(entry.id, file, None) for file in files)
+        return replace(entry, attachments=attached)
+
+    def create_all(self, given: Sequence[NewEntry]) -> list[Entry]:
+        """Write new entries, all of them or none; durable on return.
+
+        Raises :class:`EntryExists` for an id that was given before, or twice.
+        """
+        revisions = [self._first(one) for one in given]
+        named = {one.id for one in given if one.id is not None}
+        if not named:
+            self._append(*revisions)
+        else:
+            with self._lock:
+                self.index()
+                if len(named) < sum(one.id is not None for one in given) or any(
+                    map(self.revisions, named)
+                ):
+                    raise EntryExists(
+                        "An entry with this id was written before.",
+                        hint="Edit that one, or leave the id out.",
+                    )
+                self._append(*revisions)
+        return [Entry(current=revision) for revision in revisions]
+
+    def _first(self, given: NewEntry) -> Revision:
         now_us = self._clock.wall_us()
-        revision = Revision(
+        return Revision(
             id=new_id(),
             entry_id=given.id or new_id(),
             parent=None,
@@ -177,18 +204,6 @@ class Journal:
             tags=given.tags,
             metadata=given.metadata,
         )
-        if given.id is None:
-            self._append(revision)
-        else:
-            with self._lock:
-                if self.index().ask(lambda db: pages.history(db, revision.entry_id)):
-                    raise EntryExists(
-                        "An entry with this id was written before.",
-                        hint="Edit that one, or leave the id out.",
-                    )
-                self._append(revision)
-        attached = tuple(self._take_in(revision.entry_id, file, None) for file in files)
-        return Entry(current=revision, attachments=attached)
 
     def edit(self, entry_id: str, change: Change, *, expected: str | None = None) -> Entry:
         """Change an entry; durable on return. A change that changes nothing writes nothing.
@@ -266,15 +281,19 @@ class Journal:
         Raises :class:`~lifelog_lake.errors.FileTooLarge`, :class:`FileRefused` (type, name,
         length, number), :class:`UnknownEntry`; memory doesn't grow with the file.
         """
-        self._room_for(1, len(self.get(entry_id).attachments))
+        self.check_room(entry_id)
         with contextlib.ExitStack() as held:
 
             def at_end() -> None:
                 """Under the lock now: others may have attached or deleted since it began."""
                 held.enter_context(self._lock)
-                self._room_for(1, len(self.get(entry_id).attachments))
+                self.check_room(entry_id)
 
             return self._take_in(entry_id, file, at_end)
+
+    def check_room(self, entry_id: str) -> None:
+        """Raise what attaching one more file would, whatever the file."""
+        self._room_for(1, len(self.get(entry_id).attachments))
 
     def detach(self, key: str) -> None:
         """Remove a file from its entry; durable on return."""

@@ -10,7 +10,15 @@ from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 import orjson
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+)
 
 from lifelog_lake.clock import iso
 from lifelog_lake.errors import InvalidEvent, UsageError
@@ -118,13 +126,43 @@ def _zone(text: str) -> str:
     return text
 
 
-Time = Annotated[int, BeforeValidator(time_us)]
-Id = Annotated[str, AfterValidator(_id)]
-Zone = Annotated[str, AfterValidator(_zone)]
-Title = Annotated[str, Field(max_length=MOST_TITLE), AfterValidator(_title)]
-Description = Annotated[str, Field(max_length=MOST_DESCRIPTION), AfterValidator(storable)]
-Tags = Annotated[tuple[str, ...], Field(max_length=10 * MOST_TAGS), AfterValidator(_tags)]
-Json = Annotated[Metadata, AfterValidator(_metadata)]
+#: What JSON Schema can say of all that the checks above refuse.
+_PLAIN = {"pattern": r"^[^\u0000]*$"}
+#: Marks an object of any JSON that can be kept, for who writes schemas.
+ANY_JSON = "x-any-json"
+
+Time = Annotated[
+    int, BeforeValidator(time_us), WithJsonSchema({"type": "string", "format": "date-time"})
+]
+Id = Annotated[str, AfterValidator(_id), Field(json_schema_extra={"pattern": f"^{ID.pattern}$"})]
+Zone = Annotated[
+    str, AfterValidator(_zone), Field(json_schema_extra={"pattern": f"^{_ZONE.pattern}$"})
+]
+Title = Annotated[
+    str,
+    Field(
+        max_length=MOST_TITLE,
+        json_schema_extra={"minLength": 1, "pattern": r"^[^\u0000]*[^\s\u0000][^\u0000]*$"},
+    ),
+    AfterValidator(_title),
+]
+Description = Annotated[
+    str,
+    Field(max_length=MOST_DESCRIPTION, json_schema_extra={**_PLAIN}),
+    AfterValidator(storable),
+]
+_TAG = {"type": "string", "minLength": 1, "maxLength": MOST_TAG, "pattern": r"^[^\s\u0000]+$"}
+Tags = Annotated[
+    tuple[str, ...],
+    Field(max_length=10 * MOST_TAGS),
+    AfterValidator(_tags),
+    WithJsonSchema({"type": "array", "items": _TAG, "maxItems": MOST_TAGS}),
+]
+Json = Annotated[
+    Metadata,
+    AfterValidator(_metadata),
+    WithJsonSchema({"type": "object", ANY_JSON: True}),
+]
 
 
 class Input(BaseModel):

@@ -1,0 +1,77 @@
+"""All operations at their addresses below ``/lifelog/api``, and their description."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+
+import orjson
+
+from lifelog_lake.server.api import openapi
+from lifelog_lake.server.api.access import (
+    PasswordHandler,
+    RotateHandler,
+    TokenHandler,
+    TokensHandler,
+)
+from lifelog_lake.server.api.entries import EventHandler, EventsHandler
+from lifelog_lake.server.api.export import ExportHandler
+from lifelog_lake.server.api.files import (
+    AttachmentHandler,
+    AttachmentsHandler,
+    AttachmentUploadHandler,
+)
+from lifelog_lake.server.api.ingest import OverlandHandler, OwnTracksHandler, ReadingsHandler
+from lifelog_lake.server.api.operation import Answer, ApiHandler, operation
+from lifelog_lake.server.blobs import BlobHandler
+from lifelog_lake.server.health import HealthHandler, MetricsHandler
+
+
+class OpenApiHandler(ApiHandler):
+    """``openapi.json``."""
+
+    @operation(
+        "getDescription", "This description.", scopes=("read", "write", "ingest"),
+        answers={200: Answer(doc="OpenAPI 3.1.", schema={"type": "object"})},
+    )  # fmt: skip
+    async def get(self) -> None:
+        """Made of what the server checks requests by."""
+        self.set_header("Cache-Control", "no-store")
+        self.finish(_described())
+
+
+ROUTES: tuple[tuple[str, type[ApiHandler]], ...] = (
+    ("/events", EventsHandler),
+    ("/events/{entry_id}", EventHandler),
+    ("/events/{entry_id}/attachments", AttachmentsHandler),
+    ("/events/{entry_id}/attachments/{name}", AttachmentUploadHandler),
+    ("/attachments/{key}", AttachmentHandler),
+    ("/blobs/{sha256}", BlobHandler),
+    ("/export", ExportHandler),
+    ("/ingest/readings", ReadingsHandler),
+    ("/ingest/owntracks", OwnTracksHandler),
+    ("/ingest/overland", OverlandHandler),
+    ("/auth/token/rotate", RotateHandler),
+    ("/auth/tokens", TokensHandler),
+    ("/auth/tokens/{token_id}", TokenHandler),
+    ("/auth/password", PasswordHandler),
+    ("/health", HealthHandler),
+    ("/metrics", MetricsHandler),
+    ("/openapi.json", OpenApiHandler),
+)
+
+
+def handlers() -> list[tuple[Any, ...]]:
+    """For the server."""
+    return [(_pattern(path), handler) for path, handler in ROUTES]
+
+
+def _pattern(path: str) -> str:
+    parts = re.split(r"\{\w+\}", path)
+    return openapi.BASE + "([^/]+)".join(re.escape(part) for part in parts)
+
+
+@cache
+def _described() -> bytes:
+    return orjson.dumps(openapi.document(ROUTES))
