@@ -90,18 +90,27 @@ class LifelogHandler(APIHandler):
 
     def send_problem(self, problem: Problem) -> None:
         """Finish with an error."""
+        self.finish(self.begin_problem(problem), set_content_type=MEDIA_TYPE)
+
+    def begin_problem(self, problem: Problem) -> bytes:
+        """Make the head of an answer that is an error; its body."""
         self.set_status(problem.status)
+        self.set_header("Content-Type", MEDIA_TYPE)
         for name in ("Content-Length", "Content-Disposition", "Accept-Ranges", "Last-Modified"):
             self.clear_header(name)
         for name, value in problem.headers.items():
             self.set_header(name, value)
         self.set_header("Cache-Control", "no-store")
-        self.finish(problem.body(), set_content_type=MEDIA_TYPE)
+        return problem.body()
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Whatever went wrong, as a problem document."""
-        error = kwargs.get("exc_info", (None, None))[1]
-        problem = Problem(status=status_code, detail="This can't be answered.")
+        self.send_problem(self.as_problem(kwargs.get("exc_info", (None, None))[1], status_code))
+
+    def as_problem(self, error: BaseException | None, status_code: int = 500) -> Problem:
+        """Whatever went wrong, in words."""
+        status = error.status_code if isinstance(error, HTTPError) else status_code
+        problem = Problem(status=status, detail="This can't be answered.")
         if isinstance(error, Problem):
             problem = error
         elif isinstance(error, LifelogError):
@@ -118,7 +127,7 @@ class LifelogHandler(APIHandler):
             problem.headers["WWW-Authenticate"] = 'Bearer realm="lifelog"'
         if problem.status == 405:
             problem.headers["Allow"] = ", ".join(self._methods())
-        self.send_problem(problem)
+        return problem
 
     def log_exception(self, *error: Any) -> None:
         """What is refused is no mistake; :meth:`write_error` logs those."""

@@ -46,12 +46,15 @@ _STATUS: tuple[tuple[type[LifelogError], int], ...] = (
     (SpoolFull, 507),
     (SpoolWriteFailed, 507),
 )
+_DESCRIBED = "See openapi.json for what is taken here."
 _HINTS = {
+    400: _DESCRIBED,
+    422: _DESCRIBED,
     401: "Send a token: Authorization: Bearer … (make one with: lifelog token create NAME), or log "
     "in.",
     403: "Log in, or use a token that may do this.",
-    404: "See openapi.json for what there is.",
-    405: "See openapi.json for what there is.",
+    404: _DESCRIBED,
+    405: _DESCRIBED,
     429: "Wait as long as Retry-After says.",
     500: "The log of the server has more.",
 }

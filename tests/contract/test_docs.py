@@ -103,7 +103,7 @@ two underscores. Some shorter names are honoured too; the long names win over th
 |---|---|
 | `LIFELOG_HOME` | The home directory. Default: the platform's directory for user data. |
 | `ADMIN_PASSWORD` | The login's first password, in the token's place; kept as a hash only. |
-| `LIFELOG_API_TOKEN`, `API_TOKEN` | A token for programs (16 characters or more), which may read and write; kept as a hash only. |
+| `LIFELOG_API_TOKEN`, `API_TOKEN` | A program's token, of 16 characters at least; kept as a hash. |
 | `LOG_LEVEL` | As `LIFELOG_LOG__LEVEL`. |
 | `LOG_FILE` | As `LIFELOG_LOG__FILE`; set but empty = the console. |
 | `AW_WINDOW_BUCKET_ID` | As `LIFELOG_COLLECTORS__ACTIVITYWATCH__WINDOW_BUCKET`. |

@@ -52,15 +52,13 @@ class UploadHandler(ApiHandler):
         self._done: list[Attachment] = []
         self._timer: object | None = None
 
-    async def prepare(self) -> None:  # type: ignore[override]
-        """The head alone says whether there is room, before anything is sent."""
-        await super().prepare()
+    async def check_more(self) -> None:
+        """Whether there is room, before anything is sent."""
         if self.operation is None or self.operation.body is None:
             return
         try:
             await self.work.run(self.work.journal.check_room, self.path_args[0])
         except LifelogError as error:
-            self.bear()
             raise upload_problem(error) from None
         self._wait_for_more()
 
@@ -96,8 +94,7 @@ class UploadHandler(ApiHandler):
         if self._writing is not None and self._writing.done():
             await self.end()  # it was refused before its end
         if self.failed is not None and self.length is None:
-            self.bear()  # a body without a length might never end
-            self.send_problem(self.failed)
+            await self.refuse_early(self.failed)  # a body without a length might never end
         self._wait_for_more()
 
     async def take_piece(self, chunk: bytes) -> None:
@@ -129,14 +126,10 @@ class UploadHandler(ApiHandler):
             self._timer = None
 
     def _too_slow(self) -> None:
-        if not self._finished:
-            self.bear()
-            self.send_problem(
-                Problem(
-                    status=408, detail=f"Nothing came for {IDLE_S:.0f} s.", hint="Send it again."
-                )
-            )
-        self.request.connection.stream.close()  # type: ignore[union-attr]
+        if not self._headers_written:
+            detail = f"Nothing came for {IDLE_S:.0f} s."
+            self.send_problem(Problem(status=408, detail=detail, hint="Send it again."))
+        self.cut()
 
     def on_connection_close(self) -> None:
         """The sender is gone."""
@@ -269,9 +262,9 @@ class AttachmentUploadHandler(UploadHandler):
             return super().most_bytes(body)
         return self.work.home.settings.journal.file_max_bytes
 
-    async def prepare(self) -> None:  # type: ignore[override]
+    async def check_more(self) -> None:
         """The file begins with the body."""
-        await super().prepare()
+        await super().check_more()
         if self.operation is not None and self.operation.body is not None:
             self.begin(self.path_args[1], self.media_type or None, self.length)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Histogram, disable_created_metrics
 from prometheus_client.registry import CollectorRegistry
 
 PREFIX = "lifelog_api"
@@ -14,6 +14,8 @@ class Meter:
     """Counters of one process."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # a gauge beside each counter, which nobody asks for
+
         def counter(name: str, doc: str, *labels: str) -> Counter:
             return Counter(f"{PREFIX}_{name}", doc, labels, registry=None)
 

@@ -7,6 +7,7 @@ and the errors. :class:`ApiHandler` holds a request to that before the method ru
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from typing import Any, TypeVar, cast
 from pydantic import BaseModel
 from tornado.http1connection import HTTP1Connection
 from tornado.ioloop import IOLoop
+from tornado.iostream import StreamClosedError
 from tornado.web import stream_request_body
 
 from lifelog_lake.errors import LifelogError, UsageError
@@ -143,9 +145,12 @@ class ApiHandler(LifelogHandler):
         try:
             await super().prepare()
             self.check_head()
-        except BaseException:
-            self.bear()
-            raise
+            await self.check_more()
+        except Exception as error:  # noqa: BLE001 - it is answered, as any error of a method is
+            await self.refuse_early(self.as_problem(error))
+
+    async def check_more(self) -> None:
+        """What a route has to look up before it takes a body."""
 
     def check_head(self) -> None:
         """Refuse a body that is too large or of another type, and arguments that are wrong."""
@@ -191,22 +196,52 @@ class ApiHandler(LifelogHandler):
     def _is_chunked(self) -> bool:
         return "Transfer-Encoding" in self.request.headers
 
-    def bear(self) -> None:
-        """Let who is refused finish sending for a while: cut off, it would never read why."""
-        connection = self.request.connection
-        if isinstance(connection, HTTP1Connection):
-            self._refused_at_s = IOLoop.current().time()
-            connection.set_max_body_size(2**62)
-            connection.set_body_timeout(REFUSED_S)
-            self.set_header("Connection", "close")
+    async def refuse_early(self, problem: Problem) -> None:
+        """Answer before the body has come, or while it comes.
+
+        A small one is waited for. Who waits for our word before sending gets it. All others are
+        answered at once and may go on sending for a while: cut off, they would never read why.
+        """
+        self.failed = problem
+        if not self._is_chunked and (self.length or 0) <= MOST_IDLE_BYTES:
+            setattr(self, str(self.request.method).lower(), self._fail)
+            return
+        problem.headers["Connection"] = "close"
+        if self.request.headers.get("Expect", "").lower() == "100-continue":
+            self.send_problem(problem)
+            return
+        connection = cast(HTTP1Connection, self.request.connection)
+        connection.set_max_body_size(2**62)
+        connection.set_body_timeout(REFUSED_S)
+        self._refused_at_s = IOLoop.current().time()
+        setattr(self, str(self.request.method).lower(), self._end_early)
+        body = self.begin_problem(problem)
+        self.set_header("Content-Length", str(len(body)))
+        self.write(body)
+        with contextlib.suppress(StreamClosedError):
+            await self.flush()
+
+    async def _fail(self, *args: str) -> None:
+        del args
+        assert self.failed is not None
+        raise self.failed
+
+    async def _end_early(self, *args: str) -> None:
+        del args
+        self.finish()
+        self.cut()
+
+    def cut(self) -> None:
+        """End the connection."""
+        self.request.connection.stream.close()  # type: ignore[union-attr]
 
     async def data_received(self, chunk: bytes) -> None:
         """A piece of the body."""
         METER.received(len(chunk))
-        if self.failed is None and not self._finished:
+        if self.failed is None:
             await self.take(chunk)
         elif IOLoop.current().time() > self._refused_at_s + REFUSED_S:
-            self.request.connection.stream.close()  # type: ignore[union-attr]
+            self.cut()
 
     async def take(self, chunk: bytes) -> None:
         """A piece of the body of a request that can still be done."""
@@ -216,13 +251,8 @@ class ApiHandler(LifelogHandler):
         self._body += chunk
         if len(self._body) > MOST_BODY_BYTES:
             self._body.clear()
-            self.bear()
-            self.failed = Problem(
-                status=413,
-                detail=f"The body is larger than {MOST_BODY_BYTES} bytes.",
-                hint=TOO_LARGE,
-            )
-            self.send_problem(self.failed)
+            detail = f"The body is larger than {MOST_BODY_BYTES} bytes."
+            await self.refuse_early(Problem(status=413, detail=detail, hint=TOO_LARGE))
 
     # -- what was sent ----------------------------------------------------------------------
 
