@@ -19,14 +19,17 @@ import typer
 from lifelog_lake.cli.options import extra, here, home_path
 from lifelog_lake.cli.output import err
 from lifelog_lake.cli.progress import bar
+from lifelog_lake.clock import utc
 from lifelog_lake.errors import FileRefused, UsageError
 
 if TYPE_CHECKING:
+    from lifelog_lake.home import Home
     from lifelog_lake.recall.journal.journal import Journal
     from lifelog_lake.recall.journal.model import Change, NewEntry
     from lifelog_lake.recall.journal.pages import Query
 
 Fields = dict[str, Any]
+JOURNAL = "journal"
 #: A smaller file is attached before a bar is drawn.
 LONG_BYTES = 32 * 1024 * 1024
 _PIECE_BYTES = 256 * 1024
@@ -59,9 +62,9 @@ class File:
             called = name or ("stdin" if str(path) == "-" else path.name)
             yield cls(path=str(path), name=called, content=content, size_bytes=size_bytes)
 
-    def pieces(self) -> Iterator[bytes]:
+    def pieces(self, doing: str = "Attaching") -> Iterator[bytes]:
         """Its content; a large file's progress is shown."""
-        shown = bar(f"Attaching {self.name}", "bytes")
+        shown = bar(f"{doing} {self.name}", "bytes")
         with shown if self.size_bytes >= LONG_BYTES else contextlib.nullcontext() as show:
             done = 0
             while piece := self.content.read(_PIECE_BYTES):
@@ -98,15 +101,18 @@ class Entries(Protocol):
     def detach(self, key: str) -> None:
         """Take a file away."""
 
-    def page(self, query: Query, limit: int, cursor: str | None) -> tuple[list[Fields], str | None]:
-        """Entries of a list, and where the next page begins."""
+    def page(
+        self, query: Query, limit: int, cursor: str | None, stream: str
+    ) -> tuple[list[Fields], str | None]:
+        """Entries of a list, or what another stream holds, and where the next page begins."""
 
 
 class Here:
     """Entries of this home and its lake."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, home: Home) -> None:
         self._journal = journal
+        self._home = home
 
     def create(self, given: NewEntry, files: list[File]) -> Fields:
         from lifelog_lake.recall.journal.journal import Upload
@@ -141,9 +147,47 @@ class Here:
     def detach(self, key: str) -> None:
         self._journal.detach(key)
 
-    def page(self, query: Query, limit: int, cursor: str | None) -> tuple[list[Fields], str | None]:
+    def page(
+        self, query: Query, limit: int, cursor: str | None, stream: str
+    ) -> tuple[list[Fields], str | None]:
+        if stream != JOURNAL:
+            return self._captured(query, limit, cursor, stream)
         page = self._journal.page(query, limit=limit, cursor=cursor)
         return [entry.as_json() for entry in page.entries], page.cursor
+
+    def _captured(
+        self, query: Query, limit: int, cursor: str | None, stream: str
+    ) -> tuple[list[Fields], str | None]:
+        from lifelog_lake.lake import parse_url, require_known
+        from lifelog_lake.recall.journal.model import parse
+        from lifelog_lake.recall.lake import Lake
+        from lifelog_lake.server.api.captured import captured_page
+        from lifelog_lake.server.api.models import ListQuery
+        from lifelog_lake.server.problem import Problem
+        from lifelog_lake.server.reading import LakeReader
+
+        asked = {
+            "stream": stream,
+            "tag": query.tags,
+            "any_tag": query.match == "any",
+            "device": query.devices,
+            "start": None if query.start is None else utc(query.start),
+            "end": None if query.end is None else utc(query.end),
+            "sort": query.sort,
+            "order": "desc" if query.newest_first else "asc",
+            "limit": limit,
+            "cursor": cursor,
+        }
+        store = parse_url(self._home.lake_url, self._home)
+        lake = Lake(store, require_known(self._home, store), self._home)
+        reader = LakeReader(lambda: lake)
+        try:
+            page: Fields = captured_page(reader, parse(ListQuery, asked, "The list"))
+        except Problem as error:
+            raise UsageError(error.detail, hint=error.hint) from None
+        finally:
+            reader.close()
+        return page["events"], page["cursor"]
 
     def _check(self, file: File) -> None:
         from lifelog_lake.recall.journal.content import check
@@ -167,15 +211,15 @@ def opened_entries(
 
         yield Hub.at(hub, home_path(context, home))
         return
-    with opened_journal(context, home, reads=reads) as journal:
-        yield Here(journal)
+    with opened_journal(context, home, reads=reads) as (journal, opened):
+        yield Here(journal, opened)
 
 
 @contextlib.contextmanager
 def opened_journal(
     context: typer.Context, home: Path | None, *, reads: bool = True
-) -> Iterator[Journal]:
-    """The journal of the home; one that ``reads`` needs the extra that reads tables."""
+) -> Iterator[tuple[Journal, Home]]:
+    """The journal of the home, and the home; who ``reads`` needs the extra that reads tables."""
     opened = here(context, home)
     if reads:
         with extra("Reading entries", "hub"):
@@ -183,7 +227,7 @@ def opened_journal(
     from lifelog_lake.recall.journal.spooled import open_journal
 
     with contextlib.closing(open_journal(opened)) as journal:
-        yield journal
+        yield journal, opened
         if journal.away is not None:
             err().print(f"The lake can't be reached: {journal.away.message}", style="yellow")
             err().print("Shown is what this home knows; what you write is kept and goes there.")

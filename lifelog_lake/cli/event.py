@@ -12,7 +12,7 @@ import orjson
 import typer
 import tzlocal
 
-from lifelog_lake.cli.entries import Fields, File, opened_entries
+from lifelog_lake.cli.entries import JOURNAL, Fields, File, opened_entries
 from lifelog_lake.cli.options import HomeOption, JsonOption
 from lifelog_lake.cli.output import number, say, say_json, size
 from lifelog_lake.cli.when import bound, when
@@ -254,6 +254,9 @@ def list_(
     device: Annotated[
         list[str] | None, typer.Option("--device", help="Only what was written there last.")
     ] = None,
+    stream: Annotated[
+        str, typer.Option("--stream", help="What another stream holds: window, sensor …")
+    ] = JOURNAL,
     start: Annotated[
         str | None, typer.Option("--start", metavar="TIME", help="From this time or day on.")
     ] = None,
@@ -270,12 +273,13 @@ def list_(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List entries, the newest first.
+    """List entries, the newest first; with --stream what another stream holds.
 
     \b
     Examples:
       lifelog event list
       lifelog event list --tag family --start 2026-01-01 --end 2026-02-01
+      lifelog event list --stream window --start "today 9:00"
     """
     from lifelog_lake.recall.journal.pages import Query
 
@@ -289,12 +293,16 @@ def list_(
         end=None if end is None else bound(end),
     )
     with opened_entries(context, home, hub) as entries:
-        found, more = entries.page(query, limit, cursor)
+        found, more = entries.page(query, limit, cursor, stream)
     if as_json:
         say_json({"entries": found, "cursor": more})
         return
     for entry in found:
         at = _shown(entry["at"]).strftime("%Y-%m-%d %H:%M")
+        if stream != JOURNAL:
+            what = "  ".join(filter(None, (entry["name"], entry["detail"], entry["url"])))
+            say(f"{at}  {entry['device']}  {one_line(what)[:200]}".rstrip())
+            continue
         tags = f"  [{', '.join(entry['tags'])}]" if entry["tags"] else ""
         count = len(entry["attachments"])
         files = f"  ({number(count, 'file')})" if count else ""

@@ -47,6 +47,8 @@ FILE = "hub.token"
 SERVICE = "lifelog_lake"
 #: Seconds without an answer, or a piece of one.
 TIMEOUT_S = 60.0
+#: The same while a hub reads a file twice and writes what is in it.
+IMPORT_S = 6 * 3600.0
 #: Tries of what may be repeated, and seconds between them.
 TRIES, PAUSE_S = 3, 1.0
 _MOST_PROBLEM_BYTES = 64 * 1024
@@ -125,9 +127,12 @@ class Hub:
         """Take a file away."""
         self._json("DELETE", f"attachments/{_part(key)}")
 
-    def page(self, query: Query, limit: int, cursor: str | None) -> tuple[list[Fields], str | None]:
+    def page(
+        self, query: Query, limit: int, cursor: str | None, stream: str
+    ) -> tuple[list[Fields], str | None]:
         """Entries of a list, and where the next page begins."""
         asked: list[tuple[str, str]] = [
+            ("stream", stream),
             ("sort", query.sort),
             ("order", "desc" if query.newest_first else "asc"),
             ("any_tag", "true" if query.match == "any" else "false"),
@@ -148,6 +153,18 @@ class Hub:
                 yield piece
             if answer.length:  # reading by pieces doesn't tell that some are missing
                 raise http.client.IncompleteRead(b"", answer.length)
+
+    def bring(self, file: File, format_: str, columns: str, *, dry_run: bool) -> Fields:
+        """Bring entries in; it may take its time."""
+        asked = urlencode({"format": format_, "map": columns, "dry_run": str(dry_run).lower()})
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "Content-Length": str(file.size_bytes),
+        }
+        pieces = file.pieces("Sending")
+        with self._answer("POST", f"import?{asked}", pieces, headers, IMPORT_S) as answer:
+            found: Fields = orjson.loads(answer.read())
+            return found
 
     # -- parts ------------------------------------------------------------------------------
 
@@ -181,6 +198,7 @@ class Hub:
         where: str,
         body: bytes | Iterable[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
+        timeout_s: float = TIMEOUT_S,
     ) -> Iterator[http.client.HTTPResponse]:
         asked = urllib.request.Request(  # noqa: S310 - the scheme was checked
             self._root + where,
@@ -189,7 +207,7 @@ class Hub:
             headers={"Authorization": f"Bearer {self._token}", **(headers or {})},
         )
         try:
-            with self._opener.open(asked, timeout=TIMEOUT_S) as answer:
+            with self._opener.open(asked, timeout=timeout_s) as answer:
                 yield answer
         except urllib.error.HTTPError as error:
             with error:

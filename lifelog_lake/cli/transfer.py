@@ -10,11 +10,11 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from lifelog_lake.cli.entries import opened_journal
+from lifelog_lake.cli.entries import Fields, File, opened_journal
 from lifelog_lake.cli.event import HubOption, one_line
 from lifelog_lake.cli.hub import Hub
 from lifelog_lake.cli.options import HomeOption, JsonOption, extra, home_path
@@ -22,7 +22,8 @@ from lifelog_lake.cli.output import err, number, say, say_json
 from lifelog_lake.cli.progress import Shown, bar
 from lifelog_lake.errors import UsageError
 
-Format = Literal["json", "jsonl", "zip", "csv"]
+if TYPE_CHECKING:
+    from lifelog_lake.recall.journal.journal import Journal
 
 
 def add_to(app: typer.Typer) -> None:
@@ -66,7 +67,7 @@ def export(
         if hub is not None:
             pieces = _from_hub(Hub.at(hub, home_path(context, home)), kind, shown, history=history)
         else:
-            journal = held.enter_context(opened_journal(context, home))
+            journal, _ = held.enter_context(opened_journal(context, home))
             pieces = exporting.stream(journal, kind, done, history=history, progress=shown)
         _write(pieces, out)
     if as_json:
@@ -122,6 +123,7 @@ def import_(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would come, and write nothing.")
     ] = False,
+    hub: HubOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -135,41 +137,60 @@ def import_(
       lifelog import notes.csv --map title=Summary,at=When --dry-run
       lifelog import - --format jsonl < notes.jsonl
     """
-    with (
-        opened_journal(context, home) as journal,
-        bar("Importing", "bytes") as progress,
-        _seekable(file) as path,
-    ):
-        with extra("Importing", "hub"):
-            from lifelog_lake.recall.journal import importing
-            from lifelog_lake.recall.journal.foreign import Columns
-
-        by_name = file.suffix.lower().removeprefix(".").replace("ndjson", "jsonl")
-        kind = _format(format_ or by_name, ("json", "jsonl", "zip", "csv"))
-        done = importing.import_file(
-            journal,
-            path,
-            cast("importing.Format", kind),
-            columns=Columns.parse(columns),
-            dry_run=dry_run,
-            progress=progress,
-        )
+    by_name = file.suffix.lower().removeprefix(".").replace("ndjson", "jsonl")
+    kind = _format(format_ or by_name, ("json", "jsonl", "zip", "csv"))
+    if hub is not None:
+        with File.opened(file) as opened:
+            where = Hub.at(hub, home_path(context, home))
+            done = where.bring(opened, kind, columns, dry_run=dry_run)
+    else:
+        with (
+            opened_journal(context, home) as (journal, _),
+            bar("Importing", "bytes") as progress,
+            _seekable(file) as path,
+        ):
+            done = _brought(journal, path, kind, columns, progress, dry_run=dry_run)
     if as_json:
-        say_json({"dry_run": dry_run, **dataclasses.asdict(done)})
+        say_json(done)
         return
     said = (
-        f"{number(done.entries, 'new entry', 'new entries')}, {number(done.changes, 'change')}, "
-        f"{number(done.files, 'file')}; {done.present} there already"
+        f"{number(done['entries'], 'new entry', 'new entries')}, "
+        f"{number(done['changes'], 'change')}, {number(done['files'], 'file')}; "
+        f"{done['present']} there already"
     )
     say(f"Would bring in {said}" if dry_run else f"Brought in {said}")
     if dry_run:
-        for title in done.first:
+        for title in done["first"]:
             say(f"  {one_line(title)}")
-        if done.entries > len(done.first):
+        if done["entries"] > len(done["first"]):
             say("  …")
-    if done.without_content:
-        files = number(done.without_content, "attachment")
+    if done["without_content"]:
+        files = number(done["without_content"], "attachment")
         say(f"Left out {files}: the file only names them. A zip has their content.")
+
+
+def _brought(
+    journal: Journal,
+    path: Path,
+    kind: str,
+    columns: str,
+    progress: Shown | None,
+    *,
+    dry_run: bool,
+) -> Fields:
+    with extra("Importing", "hub"):
+        from lifelog_lake.recall.journal import importing
+        from lifelog_lake.recall.journal.foreign import Columns
+
+    done = importing.import_file(
+        journal,
+        path,
+        cast("importing.Format", kind),
+        columns=Columns.parse(columns),
+        dry_run=dry_run,
+        progress=progress,
+    )
+    return {"dry_run": dry_run, **dataclasses.asdict(done)}
 
 
 def _format(given: str, known: tuple[str, ...]) -> str:

@@ -3,50 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import logging
 import os
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from lifelog_lake.cli import app
 from tests.fixtures.command import LIFELOG, Done, Run, a_home, said  # noqa: F401 - fixtures
-
-
-@pytest.fixture(name="lifelog")
-def a_command_within(
-    home: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
-) -> Run:
-    """``lifelog(…)`` as the command line runs it, but for the start of a process each."""
-    handlers = logging.getLogger().handlers[:]
-
-    def run(*words: str, stdin: bytes = b"", **env: str) -> Done:
-        with monkeypatch.context() as patch:
-            for name, value in ({"LIFELOG_HOME": str(home), "COLUMNS": "200"} | env).items():
-                patch.setenv(name, value)
-            patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-            capfdbinary.readouterr()
-            code = app.run(list(words))
-            sys.stdout.flush()
-            said = capfdbinary.readouterr()
-            logging.getLogger().handlers[:] = handlers
-        out, err = said.out.decode(), said.err.decode()
-        assert "Traceback" not in out + err
-        return subprocess.CompletedProcess(words, code, out, err)
-
-    assert run("init").returncode == 0
-    return run
-
-
-def js(done: Done) -> Any:
-    assert done.returncode == 0, said(done)
-    return json.loads(done.stdout)
+from tests.fixtures.within import a_command_within, js  # noqa: F401 - fixtures
 
 
 def test_a_process_of_its_own_takes_what_is_piped_into_it(home: Path, lifelog: Run) -> None:

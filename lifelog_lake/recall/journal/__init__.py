@@ -14,7 +14,8 @@ removes the one with the same ``key``.
 ``model`` entries and what may be in them · ``rows`` them as rows of the streams · ``outbox`` what
 the journal needs of the spool, ``spooled`` the spool as that, and ``open_journal``, where to
 begin · ``index`` all revisions on disk, disposable, quick to ask ·
-``pages`` lists of entries · ``standing`` entries as timeline and notebooks show them · ``content`` what a file is · ``journal`` all that one can do ·
+``pages`` lists of entries · ``standing`` entries as timeline and notebooks show them ·
+``content`` what a file is · ``journal`` all that one can do ·
 ``exporting`` · ``importing`` with ``foreign`` for other programs' files.
 
 Everything is written through the spool: durable on return, with no lake in reach. The device's own

@@ -13,7 +13,6 @@ from typing import BinaryIO, ClassVar
 from urllib.parse import quote
 
 import multipart
-from tornado.ioloop import IOLoop
 
 from lifelog_lake.errors import FileRefused, LifelogError
 from lifelog_lake.recall.journal.journal import Upload
@@ -22,11 +21,10 @@ from lifelog_lake.server.api.inflow import Inflow
 from lifelog_lake.server.api.meter import METER
 from lifelog_lake.server.api.models import AttachmentOut, AttachmentsOut
 from lifelog_lake.server.api.operation import Answer, ApiHandler, Body, operation
+from lifelog_lake.server.api.patience import PatientHandler
 from lifelog_lake.server.blobs import ContentHandler
 from lifelog_lake.server.problem import Problem, problem_of
 
-#: Seconds in which at least something of an upload has to come.
-IDLE_S = 30.0
 #: What a form needs beside its files.
 FORM_BYTES = 64 * 1024
 FORM = "multipart/form-data"
@@ -39,7 +37,7 @@ _FILES = {
 }
 
 
-class UploadHandler(ApiHandler):
+class UploadHandler(PatientHandler):
     """What both ways to upload share: the file's pieces go into a thread that writes them."""
 
     entry_id: str
@@ -50,7 +48,6 @@ class UploadHandler(ApiHandler):
         self._inflow: Inflow | None = None
         self._writing: Future[Attachment] | None = None
         self._done: list[Attachment] = []
-        self._timer: object | None = None
 
     async def check_more(self) -> None:
         """Whether there is room, before anything is sent."""
@@ -60,7 +57,7 @@ class UploadHandler(ApiHandler):
             await self.work.run(self.work.journal.check_room, self.path_args[0])
         except LifelogError as error:
             raise upload_problem(error) from None
-        self._wait_for_more()
+        self.wait_for_more()
 
     def begin(self, name: str, media_type: str | None, length: int | None) -> None:
         """A file begins."""
@@ -89,13 +86,13 @@ class UploadHandler(ApiHandler):
 
     async def take(self, chunk: bytes) -> None:
         """A piece of the body."""
-        self._stop_waiting()
+        self.stop_waiting()
         await self.take_piece(chunk)
         if self._writing is not None and self._writing.done():
             await self.end()  # it was refused before its end
         if self.failed is not None and self.length is None:
             await self.refuse_early(self.failed)  # a body without a length might never end
-        self._wait_for_more()
+        self.wait_for_more()
 
     async def take_piece(self, chunk: bytes) -> None:
         """A piece of the file."""
@@ -114,33 +111,14 @@ class UploadHandler(ApiHandler):
         await self.work.run(record)
         answer()
 
-    # -- senders that are slow, or gone -----------------------------------------------------
-
-    def _wait_for_more(self) -> None:
-        self._stop_waiting()
-        self._timer = IOLoop.current().call_later(IDLE_S, self._too_slow)
-
-    def _stop_waiting(self) -> None:
-        if self._timer is not None:
-            IOLoop.current().remove_timeout(self._timer)
-            self._timer = None
-
-    def _too_slow(self) -> None:
-        if not self._headers_written:
-            detail = f"Nothing came for {IDLE_S:.0f} s."
-            self.send_problem(Problem(status=408, detail=detail, hint="Send it again."))
-        self.cut()
-
     def on_connection_close(self) -> None:
         """The sender is gone."""
         super().on_connection_close()
-        self._stop_waiting()
         if self._inflow is not None:
             self._inflow.cut(ConnectionResetError("The sender is gone."))
 
     def on_finish(self) -> None:
         """Answered."""
-        self._stop_waiting()
         if self._inflow is not None:
             self._inflow.cut(ConnectionAbortedError("The request was refused."))
         super().on_finish()

@@ -170,6 +170,53 @@ class ExportQuery(Input):
     history: bool = Field(False, description="Earlier revisions, too.")
 
 
+class RevisionOut(Out):
+    """One state of an entry."""
+
+    revision: str
+    parent: str | None
+    lamport: int
+    device: str
+    deleted: bool
+    at: Stamp
+    tz: str | None
+    created_at: Stamp
+    updated_at: Stamp
+    title: str
+    description: str
+    tags: list[str]
+    metadata: dict[str, Any]
+
+
+class HistoryOut(Out):
+    """How an entry came to be."""
+
+    id: str
+    revisions: list[RevisionOut]
+
+
+class ImportQuery(Input):
+    """What comes, and what to do with it."""
+
+    format: Literal["json", "jsonl", "zip", "csv"] = Field(description="Of the file.")
+    map: Annotated[str, Field(max_length=2000, pattern=PLAIN)] = Field(
+        "", description="Which column is which field: title=Summary,at=When."
+    )
+    dry_run: bool = Field(False, description="Say what would come, and write nothing.")
+
+
+class ImportedOut(Out):
+    """What came, or would come."""
+
+    dry_run: bool
+    entries: int = Field(description="New ones.")
+    changes: int = Field(description="Further revisions of entries.")
+    files: int
+    present: int = Field(description="Revisions and files that were there already.")
+    without_content: int = Field(description="Files that are only named.")
+    first: list[str] = Field(description="Titles of the first new entries.")
+
+
 # -- access ------------------------------------------------------------------------------------
 
 

@@ -22,8 +22,10 @@ from lifelog_lake.server.api.files import (
     AttachmentsHandler,
     AttachmentUploadHandler,
 )
+from lifelog_lake.server.api.imports import ImportHandler
 from lifelog_lake.server.api.ingest import OverlandHandler, OwnTracksHandler, ReadingsHandler
 from lifelog_lake.server.api.operation import Answer, ApiHandler, operation
+from lifelog_lake.server.api.revisions import HistoryHandler, UndeleteHandler
 from lifelog_lake.server.blobs import BlobHandler
 from lifelog_lake.server.health import HealthHandler, MetricsHandler
 
@@ -44,11 +46,14 @@ class OpenApiHandler(ApiHandler):
 ROUTES: tuple[tuple[str, type[ApiHandler]], ...] = (
     ("/events", EventsHandler),
     ("/events/{entry_id}", EventHandler),
+    ("/events/{entry_id}/history", HistoryHandler),
+    ("/events/{entry_id}/undelete", UndeleteHandler),
     ("/events/{entry_id}/attachments", AttachmentsHandler),
     ("/events/{entry_id}/attachments/{name}", AttachmentUploadHandler),
     ("/attachments/{key}", AttachmentHandler),
     ("/blobs/{sha256}", BlobHandler),
     ("/export", ExportHandler),
+    ("/import", ImportHandler),
     ("/ingest/readings", ReadingsHandler),
     ("/ingest/owntracks", OwnTracksHandler),
     ("/ingest/overland", OverlandHandler),
