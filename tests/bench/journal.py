@@ -24,6 +24,7 @@ from lifelog_lake.recall.journal.model import NewEntry
 from lifelog_lake.recall.journal.pages import Query
 from lifelog_lake.recall.journal.spooled import open_journal
 from lifelog_lake.recall.lake import Lake
+from tests.bench import journal_api
 from tests.bench.pairs import Row
 
 ENTRIES, QUICK_ENTRIES = 1_000_000, 20_000
@@ -74,6 +75,7 @@ def run(directory: Path, *, quick: bool) -> Iterator[Row]:
     yield _day(home, count, quick=quick)
     for kind in ("jsonl", "zip"):
         yield _export(home, directory / f"out.{kind}", kind, count, quick=quick)
+    yield from journal_api.run(directory / "api", quick=quick)
 
 
 def _create(path: Path, rounds: int, *, quick: bool) -> Row:
