@@ -128,7 +128,7 @@ class BlobHandler(ApiHandler, ContentHandler):
 
     @operation(
         "getBlob", "Content by its hash.", scopes=("read",), answers=_answers,
-        problems=(400, 404, 416, 503),
+        problems=(404, 416, 503),
     )  # fmt: skip
     async def get(self, sha256: str) -> None:
         """Inert pictures, sounds and videos can be shown inline; all else is a download."""
@@ -136,7 +136,7 @@ class BlobHandler(ApiHandler, ContentHandler):
 
     @operation(
         "headBlob", "See what content there is.", scopes=("read",), answers=_answers,
-        problems=(400, 404, 503),
+        problems=(404, 503),
     )  # fmt: skip
     async def head(self, sha256: str) -> None:
         """The same headers without the content."""

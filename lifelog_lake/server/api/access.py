@@ -45,7 +45,7 @@ class RotateHandler(AccessHandler):
         body=Body(doc="Which one, if a person asks.", schema=RotateBody, required=False,
                   examples={"person": {"id": "3f9c01aa"}}),
         answers={200: Answer(doc="The new token, shown this once.", schema=SecretOut)},
-        problems=(400, 404, 413, 415, 422),
+        problems=(404, 413, 415, 422),
     )  # fmt: skip
     async def post(self) -> None:
         """A program changes its own, and no other one."""
@@ -94,7 +94,7 @@ class TokensHandler(AccessHandler):
         body=Body(doc="Its name and what it may do.", schema=NewToken,
                   examples={"phone": {"name": "phone", "scopes": ["ingest"]}}),
         answers={201: Answer(doc="The token, shown this once.", schema=SecretOut)},
-        problems=(400, 413, 415, 422),
+        problems=(413, 415, 422),
     )  # fmt: skip
     async def post(self) -> None:
         """``read`` sees everything, ``write`` changes everything, ``ingest`` creates alone."""
@@ -134,7 +134,7 @@ class PasswordHandler(AccessHandler):
         "changePassword", "Change the login's password. Every login ends.", scopes=(),
         body=Body(doc="The one that is, or the login's token, and the one to be.",
                   schema=NewPassword),
-        answers={204: Answer(doc="It is changed.", media=())}, problems=(400, 409, 413, 415),
+        answers={204: Answer(doc="It is changed.", media=())}, problems=(409, 413, 415),
     )  # fmt: skip
     async def post(self) -> None:
         """Only its hash is kept."""

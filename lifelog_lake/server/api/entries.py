@@ -59,7 +59,7 @@ class EventsHandler(ApiHandler):
 
     @operation(
         "listEvents", "List entries, or what another stream holds, page by page.",
-        scopes=("read",), query=ListQuery, problems=(400, 422, 503),
+        scopes=("read",), query=ListQuery, problems=(422, 503),
         answers={200: Answer(
             doc="A page.", schema=EventsOut,
             example={"events": [], "cursor": None},
@@ -87,7 +87,7 @@ class EventsHandler(ApiHandler):
             schema=EntryOut | CreatedOut,
             headers={"ETag": "Names the entry's state.", "Location": "The entry's address."},
         )},
-        problems=(400, 409, 413, 415, 422, 507),
+        problems=(409, 413, 415, 422, 507),
     )  # fmt: skip
     async def post(self) -> None:
         """Durable when it is answered; it reaches the lake with the next shipment."""
@@ -145,7 +145,7 @@ class EventHandler(ApiHandler):
         answers={200: Answer(
             doc="The entry as it is now.", schema=EntryOut, headers={"ETag": "Names its state."}
         )},
-        problems=(400, 404, 412, 413, 415, 422, 507),
+        problems=(404, 412, 413, 415, 422, 507),
     )  # fmt: skip
     async def patch(self, entry_id: str) -> None:
         """``metadata`` and ``tags`` are replaced as a whole. The text before stays in the lake."""

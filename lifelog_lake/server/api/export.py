@@ -28,7 +28,7 @@ class ExportHandler(ApiHandler):
 
     @operation(
         "exportJournal", "Download the journal: JSON, JSON Lines, or a zip with all files.",
-        scopes=("read",), query=ExportQuery, problems=(400, 503),
+        scopes=("read",), query=ExportQuery, problems=(503,),
         answers={200: Answer(doc="All entries as they are now.", media=tuple(TYPES.values()))},
     )  # fmt: skip
     async def get(self) -> None:

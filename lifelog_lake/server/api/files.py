@@ -27,6 +27,8 @@ from lifelog_lake.server.problem import Problem, problem_of
 
 #: What a form needs beside its files.
 FORM_BYTES = 64 * 1024
+#: Characters of a file's name in an address.
+MOST_NAME = 255
 FORM = "multipart/form-data"
 _FILES = {
     "type": "object",
@@ -83,6 +85,7 @@ class UploadHandler(PatientHandler):
             METER.wrote("attachment")
         except LifelogError as error:
             self.failed = upload_problem(error)
+            self._drop()
 
     async def take(self, chunk: bytes) -> None:
         """A piece of the body."""
@@ -94,16 +97,32 @@ class UploadHandler(PatientHandler):
             await self.refuse_early(self.failed)  # a body without a length might never end
         self.wait_for_more()
 
+    async def refuse_early(self, problem: Problem) -> None:
+        """Nothing of the request stays."""
+        self._drop()
+        await super().refuse_early(problem)
+
+    def _drop(self) -> None:
+        """Take back what is attached, in a thread; a file that still comes is cut."""
+        if self._inflow is not None:
+            self._inflow.cut(ConnectionAbortedError("The request has failed."))
+            self._inflow = None
+        done, self._done = self._done, []
+        if done:
+            self.work.upload(lambda: self._detach(done))
+
+    def _detach(self, files: list[Attachment]) -> None:
+        for file in files:
+            self.work.journal.detach(file.key)
+
     async def take_piece(self, chunk: bytes) -> None:
         """A piece of the file."""
         assert self._inflow is not None
         await self._inflow.put(chunk)
 
     async def give(self, answer: Callable[[], None]) -> None:
-        """Answer, if all files are kept; else take back those that are."""
+        """Answer, if all files are kept."""
         if self.failed is not None:
-            for file in self._done:
-                await self.work.run(self.work.journal.detach, file.key)
             raise self.failed
         record = self.audit(
             "attachment.create", entry=self.path_args[0], keys=[file.key for file in self._done]
@@ -114,13 +133,13 @@ class UploadHandler(PatientHandler):
     def on_connection_close(self) -> None:
         """The sender is gone."""
         super().on_connection_close()
-        if self._inflow is not None:
-            self._inflow.cut(ConnectionResetError("The sender is gone."))
+        if not self._headers_written:
+            self._drop()
 
     def on_finish(self) -> None:
         """Answered."""
-        if self._inflow is not None:
-            self._inflow.cut(ConnectionAbortedError("The request was refused."))
+        if self.get_status() >= 400:
+            self._drop()
         super().on_finish()
 
 
@@ -153,7 +172,7 @@ class AttachmentsHandler(UploadHandler):
         body=Body(doc="A form with a file or several.", schema=_FILES, media=(FORM,),
                   streamed=True),
         answers={201: Answer(doc="They are kept.", schema=AttachmentsOut)},
-        problems=(400, 404, 409, 413, 415, 422, 507),
+        problems=(404, 409, 413, 415, 422, 507),
     )  # fmt: skip
     async def post(self, entry_id: str) -> None:
         """What a file is, is judged by its content; [journal] says how many, how large, what."""
@@ -163,6 +182,7 @@ class AttachmentsHandler(UploadHandler):
                 self._parser.close()
             except multipart.MultipartError:
                 self.failed = no_form()
+                self._drop()
         await self.end()
         if self.failed is None and not self._done:
             self.failed = no_form()
@@ -205,8 +225,7 @@ class AttachmentsHandler(UploadHandler):
                     await self._inflow.put(bytes(part))
         except multipart.MultipartError:
             self.failed = no_form()
-            if self._inflow is not None:
-                self._inflow.cut(ConnectionResetError("The form is broken."))
+            self._drop()
 
 
 def no_form() -> Problem:
@@ -226,7 +245,7 @@ class AttachmentUploadHandler(UploadHandler):
         body=Body(doc="The file.", schema={"type": "string", "format": "binary"},
                   media=("application/octet-stream", "*/*"), streamed=True),
         answers={201: Answer(doc="It is kept.", schema=AttachmentOut)},
-        problems=(400, 404, 409, 413, 415, 422, 507),
+        problems=(404, 409, 413, 415, 422, 507),
     )  # fmt: skip
     async def put(self, entry_id: str, name: str) -> None:
         """As ``curl -T photo.jpg …/attachments/`` does. Each one is a new file of the entry."""
@@ -242,6 +261,8 @@ class AttachmentUploadHandler(UploadHandler):
 
     async def check_more(self) -> None:
         """The file begins with the body."""
+        if len(self.path_args[-1]) > MOST_NAME:
+            raise Problem(status=400, detail=f"A name has at most {MOST_NAME} characters.")
         await super().check_more()
         if self.operation is not None and self.operation.body is not None:
             self.begin(self.path_args[1], self.media_type or None, self.length)

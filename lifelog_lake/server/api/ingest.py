@@ -20,7 +20,7 @@ from lifelog_lake.server.api.operation import Answer, ApiHandler, Body, operatio
 from lifelog_lake.server.api.repeats import id_of
 from lifelog_lake.server.problem import Problem
 
-_PROBLEMS = (400, 413, 415, 422, 507)
+_PROBLEMS = (413, 415, 422, 507)
 
 
 class IngestHandler(ApiHandler):

@@ -15,11 +15,13 @@ from pydantic import (
 
 from lifelog_lake.recall.detail import CAPTURED
 from lifelog_lake.recall.journal.model import Id, Input, NewEntry, Time, Title, Zone, storable
-from lifelog_lake.recall.journal.pages import MOST_NAMES, MOST_ROWS
+from lifelog_lake.recall.journal.pages import MOST_ROWS
 from lifelog_lake.server.tokens import MOST_NAME, Scope
 
 MOST_BATCH = 1000
 MOST_READINGS = 1000
+#: Tags and devices of a list; with all of them an address still fits into a head.
+MOST_NAMES = 20
 PLAIN = r"^[^\u0000]*$"
 
 Stamp = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
@@ -32,6 +34,9 @@ def _lenient_time(value: object) -> object:
 
 QueryTime = Annotated[Time, BeforeValidator(_lenient_time)]
 Word = Annotated[str, Field(max_length=200, pattern=PLAIN), AfterValidator(storable)]
+
+
+Name = Annotated[str, Field(max_length=100, pattern=PLAIN), AfterValidator(storable)]
 
 
 class Out(BaseModel):
@@ -117,11 +122,11 @@ class ListQuery(Input):
     """Which events, in which order."""
 
     stream: Literal[CAPTURED] = Field("journal", description="One stream.")  # type: ignore[valid-type]
-    tag: Annotated[tuple[Word, ...], Field(max_length=MOST_NAMES)] = Field(
+    tag: Annotated[tuple[Name, ...], Field(max_length=MOST_NAMES)] = Field(
         (), description="Entries with this tag; with several, all of them."
     )
     any_tag: bool = Field(False, description="One of the tags is enough.")
-    device: Annotated[tuple[Word, ...], Field(max_length=MOST_NAMES)] = Field(
+    device: Annotated[tuple[Name, ...], Field(max_length=MOST_NAMES)] = Field(
         (), description="Written or captured on this device; several: on any of them."
     )
     start: QueryTime | None = Field(None, description="At this time or later.")
@@ -129,7 +134,7 @@ class ListQuery(Input):
     sort: Literal["at", "created_at"] = Field("at", description="Entries alone by created_at.")
     order: Literal["desc", "asc"] = Field("desc", description="Newest or oldest first.")
     limit: int = Field(50, ge=1, le=MOST_ROWS, description="Most events of a page.")
-    cursor: Annotated[str, Field(max_length=1000)] | None = Field(
+    cursor: Annotated[str, Field(max_length=1000, pattern="^[A-Za-z0-9_-]*$")] | None = Field(
         None, description="As the page before names it; the rest as it was asked for then."
     )
 

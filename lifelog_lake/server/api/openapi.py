@@ -46,7 +46,8 @@ _PARTS: dict[str, dict[str, Any]] = {
     "sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
     "token_id": {"type": "string", "pattern": "^[0-9a-f]{8}$"},
 }
-_ALWAYS = (401, 403, 429)
+#: What any operation may answer, without saying so.
+_ALWAYS = (400, 401, 403, 429)
 
 Route = tuple[str, type[ApiHandler]]
 

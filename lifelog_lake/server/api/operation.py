@@ -66,7 +66,7 @@ class Body:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """All of it. No ``scopes``: for people alone. ``problems``: those beside 401, 403 and 429."""
+    """All of it. No ``scopes``: for people alone. ``problems``: those beside 400, 401, 403, 429."""
 
     id: str
     summary: str
@@ -126,6 +126,8 @@ class ApiHandler(LifelogHandler):
     def initialize(self) -> None:
         """Called by tornado."""
         self._body = bytearray()
+        self._came_bytes = 0
+        self._prepared = False
         self._began_s = IOLoop.current().time()
         self._refused_at_s = math.inf
 
@@ -142,6 +144,7 @@ class ApiHandler(LifelogHandler):
 
     async def prepare(self) -> None:  # type: ignore[override]
         """Refuse what can be refused by the head alone."""
+        self._prepared = True
         try:
             await super().prepare()
             self.check_head()
@@ -161,9 +164,7 @@ class ApiHandler(LifelogHandler):
         most = self.most_bytes(body)
         length = self.length
         if length is not None and length > most:
-            raise Problem(
-                status=413, detail=f"The body is larger than {most} bytes.", hint=TOO_LARGE
-            )
+            raise too_large(most)
         if body is not None and (length or self._is_chunked):
             media = self.media_type
             if media and media not in body.media and not _wild(media, body.media):
@@ -173,9 +174,11 @@ class ApiHandler(LifelogHandler):
                     hint=f"Send {' or '.join(body.media)}.",
                 )
         connection = cast(HTTP1Connection, self.request.connection)
-        connection.set_max_body_size(most + MOST_IDLE_BYTES)
         if body is None or not body.streamed:
+            connection.set_max_body_size(most + MOST_IDLE_BYTES)
             connection.set_body_timeout(BODY_S)
+        else:
+            connection.set_max_body_size(2**62)  # counted as it comes, see take_within
 
     def most_bytes(self, body: Body | None) -> int:
         """Most bytes that a request may bring."""
@@ -221,6 +224,12 @@ class ApiHandler(LifelogHandler):
         with contextlib.suppress(StreamClosedError):
             await self.flush()
 
+    def begin_problem(self, problem: Problem) -> bytes:
+        """As the base does. A method that nobody knows ends the connection (tornado does so)."""
+        if not self._prepared:
+            problem.headers["Connection"] = "close"
+        return super().begin_problem(problem)
+
     async def _fail(self, *args: str) -> None:
         del args
         assert self.failed is not None
@@ -239,25 +248,34 @@ class ApiHandler(LifelogHandler):
         """A piece of the body."""
         METER.received(len(chunk))
         if self.failed is None:
-            await self.take(chunk)
+            await self.take_within(chunk)
         elif IOLoop.current().time() > self._refused_at_s + REFUSED_S:
             self.cut()
 
+    async def take_within(self, chunk: bytes) -> None:
+        """Take a piece, unless it is one too many."""
+        said = self.operation
+        body = None if said is None else said.body
+        self._came_bytes += len(chunk)
+        if self._came_bytes > (most := self.most_bytes(body)):
+            await self.refuse_early(too_large(most))
+        elif body is not None:
+            await self.take(chunk)
+
     async def take(self, chunk: bytes) -> None:
         """A piece of the body of a request that can still be done."""
-        said = self.operation
-        if said is None or said.body is None:
-            return
         self._body += chunk
-        if len(self._body) > MOST_BODY_BYTES:
-            self._body.clear()
-            detail = f"The body is larger than {MOST_BODY_BYTES} bytes."
-            await self.refuse_early(Problem(status=413, detail=detail, hint=TOO_LARGE))
 
     # -- what was sent ----------------------------------------------------------------------
 
     def _arguments(self, said: Operation) -> Any:
-        given = {name: self.get_query_arguments(name) for name in self.request.query_arguments}
+        try:  # tornado would make spaces of what mustn't be
+            given = {
+                name: [value.decode() for value in values]
+                for name, values in self.request.query_arguments.items()
+            }
+        except UnicodeDecodeError:
+            raise Problem(status=400, detail="An argument isn't UTF-8.") from None
         if said.query is None:
             if given:
                 name = next(iter(given))[:40]
@@ -325,7 +343,13 @@ class ApiHandler(LifelogHandler):
         """Each answer names its own, or none."""
 
 
-TOO_LARGE = "Send less at a time; [journal] file_max_bytes is the limit of a file."
+def too_large(most: int) -> Problem:
+    """A body that isn't taken."""
+    return Problem(
+        status=413,
+        detail=f"The body is larger than {most} bytes.",
+        hint="Send less at a time; [journal] file_max_bytes is the limit of a file.",
+    )
 
 
 def _wild(media: str, allowed: tuple[str, ...]) -> bool:
