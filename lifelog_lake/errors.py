@@ -63,6 +63,14 @@ class FileRefused(UsageError):
     """A file that can't be attached: its type, its name, its length or its number."""
 
 
+class EntryFull(FileRefused):
+    """The entry has as many files as it may have."""
+
+
+class FileIncomplete(FileRefused):
+    """A file that didn't come as it was said to: cut short, of another length."""
+
+
 class FileTooLarge(FileRefused):
     """A file larger than the setting allows."""
 

@@ -14,6 +14,8 @@ import orjson
 from lifelog_lake.errors import (
     EntryChanged,
     EntryExists,
+    EntryFull,
+    FileIncomplete,
     FileRefused,
     FileTooLarge,
     InvalidEvent,
@@ -37,6 +39,8 @@ _STATUS: tuple[tuple[type[LifelogError], int], ...] = (
     (EntryExists, 409),
     (EntryChanged, 412),
     (FileTooLarge, 413),
+    (EntryFull, 409),
+    (FileIncomplete, 400),
     (FileRefused, 415),
     (InvalidEvent, 400),
     (UsageError, 400),

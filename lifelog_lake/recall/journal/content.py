@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-from lifelog_lake.errors import FileRefused, FileTooLarge
+from lifelog_lake.errors import FileIncomplete, FileRefused, FileTooLarge
 from lifelog_lake.journal_settings import NEVER, JournalSettings
 from lifelog_lake.recall.journal.outbox import chunks_of
 
@@ -192,14 +192,14 @@ class Incoming:
         try:
             chunk = next(self._chunks, None)
         except OSError as error:  # not one of the disk that it is written to
-            raise FileRefused(
+            raise FileIncomplete(
                 f"The file can't be read to its end: {error.strerror or type(error).__name__}.",
                 hint="Nothing of it was kept: send it again.",
             ) from error
         if chunk is None:
             self._ended = True
             if self._length is not None and self.size_bytes != self._length:
-                raise FileRefused(
+                raise FileIncomplete(
                     f"The file was said to have {self._length} bytes, {self.size_bytes} came.",
                     hint="The transfer was cut short or its length is wrong: send it again.",
                 )
@@ -212,7 +212,7 @@ class Incoming:
         if self.size_bytes > self._settings.file_max_bytes:
             raise _too_large(self._settings.file_max_bytes)
         if self._length is not None and self.size_bytes > self._length:
-            raise FileRefused(
+            raise FileIncomplete(
                 f"The file was said to have {self._length} bytes, more came.",
                 hint="Its length is wrong: send it again.",
             )

@@ -21,7 +21,7 @@ from lifelog_lake.clock import Clock
 from lifelog_lake.errors import (
     EntryChanged,
     EntryExists,
-    FileRefused,
+    EntryFull,
     LakeDamaged,
     LakeUnreachable,
     UnknownEntry,
@@ -385,7 +385,7 @@ class Journal:
     def _room_for(self, more: int, there: int) -> None:
         most = self.settings.attachments_per_entry
         if there + more > most:
-            raise FileRefused(
+            raise EntryFull(
                 f"An entry has at most {most} files.",
                 hint="[journal] attachments_per_entry is the limit.",
             )

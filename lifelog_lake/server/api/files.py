@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import multipart
 
-from lifelog_lake.errors import FileRefused, LifelogError
+from lifelog_lake.errors import LifelogError
 from lifelog_lake.recall.journal.journal import Upload
 from lifelog_lake.recall.journal.model import Attachment
 from lifelog_lake.server.api.inflow import Inflow
@@ -58,7 +58,7 @@ class UploadHandler(PatientHandler):
         try:
             await self.work.run(self.work.journal.check_room, self.path_args[0])
         except LifelogError as error:
-            raise upload_problem(error) from None
+            raise problem_of(error) from None
         self.wait_for_more()
 
     def begin(self, name: str, media_type: str | None, length: int | None) -> None:
@@ -84,7 +84,7 @@ class UploadHandler(PatientHandler):
             self._done.append(await asyncio.wrap_future(writing))
             METER.wrote("attachment")
         except LifelogError as error:
-            self.failed = upload_problem(error)
+            self.failed = problem_of(error)
             self._drop()
 
     async def take(self, chunk: bytes) -> None:
@@ -141,16 +141,6 @@ class UploadHandler(PatientHandler):
         if self.get_status() >= 400:
             self._drop()
         super().on_finish()
-
-
-def upload_problem(error: LifelogError) -> Problem:
-    """An error of an upload; a full entry isn't a wrong type."""
-    problem = problem_of(error)
-    if isinstance(error, FileRefused) and "at most" in error.message:
-        problem.status = 409
-    elif isinstance(error, FileRefused) and problem.status == 415 and "was said" in error.message:
-        problem.status = 400
-    return problem
 
 
 class AttachmentsHandler(UploadHandler):
