@@ -45,9 +45,34 @@ def preview(file: BinaryIO, media_type: str) -> bytes | None:
     return shrink(io.BytesIO(_opened_elsewhere(file, media_type)))
 
 
+def first_look(file: BinaryIO) -> bytes:
+    """A small picture of a content whose type nobody told; one that is opened must be on disk.
+
+    Raises :class:`UsageError` if there can't be one.
+    """
+    try:
+        return shrink(file)
+    except UsageError:
+        file.seek(0)
+        head = file.read(16)
+        told = PDF if head.startswith(b"%PDF-") else MP4 if head[4:8] == b"ftyp" else None
+        if told is None or not is_real(file):
+            raise
+    return shrink(io.BytesIO(_opened_elsewhere(file, told)))
+
+
+def is_real(file: BinaryIO) -> bool:
+    """Whether it is a file of this machine, which a process can be handed."""
+    try:
+        file.fileno()
+    except OSError:
+        return False
+    return True
+
+
 def _opened_elsewhere(file: BinaryIO, media_type: str) -> bytes:
     """The first page or frame as PNG, made by a process that may end badly."""
-    file.seek(0)
+    os.lseek(file.fileno(), 0, os.SEEK_SET)  # seek() may only move within what is buffered here
     command = [sys.executable, "-m", __name__, media_type]
     surroundings = {**os.environ, "OMP_NUM_THREADS": "1"}
     try:

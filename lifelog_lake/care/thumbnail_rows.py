@@ -165,7 +165,7 @@ def _on_disk(store: Store, sha256: str, directory: Path) -> Iterator[BinaryIO]:
         if file.seek(0, io.SEEK_END) > previews.MOST_BYTES:
             raise UsageError("The file is too large for a preview.")
         file.seek(0)
-        if _is_real(file):
+        if previews.is_real(file):
             if _copied(file, None) != sha256:
                 raise _Lost
             file.seek(0)
@@ -177,14 +177,6 @@ def _on_disk(store: Store, sha256: str, directory: Path) -> Iterator[BinaryIO]:
                 raise _Lost
             copy.seek(0)
             yield copy
-
-
-def _is_real(file: BinaryIO) -> bool:
-    try:
-        file.fileno()
-    except OSError:
-        return False
-    return True
 
 
 def _copied(file: BinaryIO, copy: Any) -> str:

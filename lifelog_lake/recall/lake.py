@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -292,14 +293,24 @@ class Lake:
     def blob(self, sha256: str) -> BinaryIO:
         """Open content by its hash, seekable, positioned at its beginning.
 
+        In the home's own lake also that of a file of an entry that hasn't been shipped yet.
         Raises :class:`~lifelog_lake.errors.UsageError` for what is no hash and
         :class:`~lifelog_lake.errors.LakeDamaged` if it isn't in the lake.
         """
         if len(sha256) != 64 or set(sha256) - set("0123456789abcdef"):
             raise UsageError("A blob is named by 64 lower-case hexadecimal digits.")
-        try:
-            return self._target.open(blob_key(sha256))
-        except FileNotFoundError:
-            raise LakeDamaged(
-                f"Blob {sha256} isn't in the lake.", hint="lifelog verify tells which rows need it."
-            ) from None
+
+        def there() -> BinaryIO | None:
+            with contextlib.suppress(FileNotFoundError):
+                return self._target.open(blob_key(sha256))
+            return None
+
+        found = there()
+        if found is None and self._home is not None:
+            # What was shipped between the two looks is there at the third one.
+            found = self.standing().waiting(sha256) or there()
+        if found is not None:
+            return found
+        raise LakeDamaged(
+            f"Blob {sha256} isn't in the lake.", hint="lifelog verify tells which rows need it."
+        )

@@ -20,7 +20,8 @@ import structlog
 from tornado.web import authenticated
 
 from lifelog_lake import fsio
-from lifelog_lake.care.pictures import WIDTH_PX, shrink
+from lifelog_lake.care.pictures import WIDTH_PX
+from lifelog_lake.care.previews import first_look
 from lifelog_lake.care.thumbnail_index import ThumbnailIndex
 from lifelog_lake.errors import LakeDamaged, UsageError
 from lifelog_lake.lake.store import Store, blob_key
@@ -102,7 +103,7 @@ class Thumbnails:
         try:
             content = path.read_bytes()
         except FileNotFoundError:
-            content = shrink(file)
+            content = first_look(file)
             self._keep(path, content)
         else:
             os.utime(path)

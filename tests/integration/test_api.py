@@ -237,6 +237,7 @@ def test_a_file_goes_up_by_form_or_as_it_is_and_comes_down_as_a_download(api: Ap
     assert (head.headers["Content-Length"], head.content) == (str(len(PNG)), b"")
     tag = {"If-None-Match": answer.headers["ETag"]}
     assert api.get(f"attachments/{files[0]['key']}", headers=tag).status_code == 304
+    assert api.get(f"blobs/{files[0]['sha256']}").content == PNG, "seen before it is shipped"
     assert api.delete(f"attachments/{files[0]['key']}").status_code == 204
     problem(api.get(f"attachments/{files[0]['key']}"), 404)
     assert len(api.get(f"events/{entry['id']}").json()["attachments"]) == 2

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from lifelog_lake.care import previews, thumbnails
-from lifelog_lake.care.previews import preview
+from lifelog_lake.care.previews import first_look, preview
 from lifelog_lake.clock import SystemClock
 from lifelog_lake.errors import UsageError
 from lifelog_lake.events import BlobSource, new_event
@@ -154,6 +154,19 @@ def test_that_process_has_bounds() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout == "True\n"
     assert "MemoryError" in done.stderr
+
+
+def test_what_was_not_told_is_judged_by_its_beginning(tmp_path: Path) -> None:
+    for content in (picture("PNG"), picture("PDF"), video()):
+        (tmp_path / "file").write_bytes(content)
+        with (
+            (tmp_path / "file").open("rb") as file,
+            Image.open(io.BytesIO(first_look(file))) as one,
+        ):
+            assert (one.format, one.width) == ("WEBP", 320)
+    for file in (io.BytesIO(b"text"), io.BytesIO(picture("PDF"))):  # that one isn't on disk
+        with pytest.raises(UsageError, match="isn't a picture"):
+            first_look(file)
 
 
 def test_other_files_have_no_preview() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from lifelog_lake.errors import LakeUnreachable
+from lifelog_lake.errors import LakeDamaged, LakeUnreachable
 from lifelog_lake.home import Home
 from lifelog_lake.recall.detail import details
 from lifelog_lake.recall.journal.index import index_path
@@ -75,6 +75,10 @@ def test_files_go_with_their_entry(home: Home, journal: Journal) -> None:
     span = (datetime.now(UTC).replace(year=2020), datetime.now(UTC).replace(year=2100))
     entry = written(journal, at=NOON)
     file = journal.attach(entry.id, upload(b"words", "a.txt"))
+    with open_lake().blob(file.sha256 or "") as waits:
+        assert waits.read() == b"words", "seen before it is shipped"
+    with pytest.raises(LakeDamaged):
+        open_lake(home.lake_url).blob(file.sha256 or "")
     removed = journal.attach(entry.id, upload(b"other", "b.txt"))
     ship(home)
     journal.detach(removed.key)

@@ -6,9 +6,11 @@ and nothing of what was deleted; of this home's lake also what the spool still h
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
+from typing import BinaryIO
 
 import polars as pl
 
@@ -81,6 +83,7 @@ class Standing:
 
         self._lake = lake
         self._home = home
+        self._outbox = None if home is None else SpoolOutbox.of(home)
         self._index = self._opened()
 
     def events(self, stream: str, start: datetime, end: datetime) -> pl.DataFrame:
@@ -104,6 +107,10 @@ class Standing:
         found = self._asked().ask(lambda db: list(map(_entry, Snapshot(db).entries(query))))
         return _frame(found, ENTRIES)
 
+    def waiting(self, sha256: str) -> BinaryIO | None:
+        """The content of a file that this home hasn't shipped yet; None if none waits."""
+        return None if self._outbox is None else self._outbox.content(ATTACHMENT, sha256)
+
     def _asked(self) -> JournalIndex:
         if (away := self._index.refresh()) is not None:
             raise away
@@ -111,12 +118,10 @@ class Standing:
 
     def _opened(self) -> JournalIndex:
         if self._home is not None:
-            outbox = SpoolOutbox.of(self._home)
-            try:
-                return JournalIndex(index_path(self._home.path), self._lake, outbox)
-            except Transient:  # another person's home, a full disk: reading goes on without it
-                outbox.close()
-        return JournalIndex(None, self._lake, None)
+            # Another person's home, a full disk: reading goes on without it.
+            with contextlib.suppress(Transient):
+                return JournalIndex(index_path(self._home.path), self._lake, self._outbox)
+        return JournalIndex(None, self._lake, self._outbox)
 
 
 def _event(entry: Entry) -> tuple[object, ...]:
