@@ -58,7 +58,9 @@ def test_the_shell_session_runs(served: Served, tmp_path: Path) -> None:
     assert (tmp_path / "part").read_bytes() == PDF[:100]
     assert (tmp_path / "journal.zip").read_bytes().startswith(b"PK")
     titles = [event["title"] for event in api.get("events").json()["events"]]
-    assert sorted(titles) == ["Swim", "Walk"]
+    assert sorted(titles) == ["First frost", "Swim", "Walk"]
+    would = json.loads((tmp_path / "would.json").read_bytes())
+    assert (would["dry_run"], would["entries"], would["changes"]) == (True, 0, 0)
 
 
 def test_a_shortcut_and_home_assistant_are_taken(served: Served, phone: Api) -> None:
