@@ -10,8 +10,6 @@ import sys
 import zipfile
 from pathlib import Path
 
-import pytest
-
 from tests.fixtures.command import LIFELOG, Done, Run, a_home, said  # noqa: F401 - fixtures
 from tests.fixtures.within import a_command_within, js  # noqa: F401 - fixtures
 
@@ -313,25 +311,25 @@ def test_bad_input_is_refused_whole_with_memory_flat(
     assert "Nothing was brought in" in said(lifelog("import", str(files["cut.jsonl"][0])))
 
 
-@pytest.mark.parametrize(
-    ("words", "complaint"),
-    [
-        (("create", "--title", " "), "'title' is wrong: it is empty"),
-        (("create", "--title", "t", "--meta", "[1]"), "metadata"),
-        (("create", "--title", "t", "--meta", "{"), "--meta isn't JSON"),
-        (("create", "--title", "t", "--at", "soon"), "'at' is wrong"),
-        (("create", "--title", "t", "--attach", "missing.png"), "missing.png can't be read"),
-        (("edit", "x"), "Nothing to change"),
-        (("show", "x"), "There is no entry 'x'"),
-        (("attach", "x"), "Nothing to attach"),
-        (("list", "--sort", "size"), "sorted by"),
-        (("list", "--limit", "1000000000"), "1 to 500"),
-    ],
-)
-def test_what_is_wrong_is_said(words: tuple[str, ...], complaint: str, lifelog: Run) -> None:
-    done = lifelog("event", *words)
-    assert done.returncode == 2
-    assert complaint in said(done)
+WRONG = [
+    (("create", "--title", " "), "'title' is wrong: it is empty"),
+    (("create", "--title", "t", "--meta", "[1]"), "metadata"),
+    (("create", "--title", "t", "--meta", "{"), "--meta isn't JSON"),
+    (("create", "--title", "t", "--at", "soon"), "'at' is wrong"),
+    (("create", "--title", "t", "--attach", "missing.png"), "missing.png can't be read"),
+    (("edit", "x"), "Nothing to change"),
+    (("show", "x"), "There is no entry 'x'"),
+    (("attach", "x"), "Nothing to attach"),
+    (("list", "--sort", "size"), "sorted by"),
+    (("list", "--limit", "1000000000"), "1 to 500"),
+]
+
+
+def test_what_is_wrong_is_said(lifelog: Run) -> None:
+    for words, complaint in WRONG:
+        done = lifelog("event", *words)
+        assert done.returncode == 2, words
+        assert complaint in said(done)
     assert lifelog("event", "list").stdout == "No entries.\n"
 
 
