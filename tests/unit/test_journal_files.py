@@ -21,7 +21,8 @@ from lifelog_lake.errors import (
     UsageError,
 )
 from lifelog_lake.home import Home
-from lifelog_lake.recall.journal.content import display_name
+from lifelog_lake.journal_settings import JournalSettings
+from lifelog_lake.recall.journal.content import display_name, judge
 from lifelog_lake.recall.journal.journal import Journal, Upload
 from lifelog_lake.recall.journal.model import NewEntry
 from tests.fixtures.contents import picture, video
@@ -138,6 +139,12 @@ def test_what_is_refused_leaves_nothing(name: str, shared: tuple[Home, Journal])
     assert caught.value.message
     assert journal.get(entry.id).attachments == ()
     assert in_spool(home) == []
+
+
+def test_what_the_library_does_not_know_may_still_be_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its second major version, of newer Pythons, says so by an empty list."""
+    monkeypatch.setattr("puremagic.magic_string", lambda _: [])
+    assert judge(b"From: a letter\n", "a", None, JournalSettings()) == "text/plain"
 
 
 def broken(content: bytes) -> Iterator[bytes]:

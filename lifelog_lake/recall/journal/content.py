@@ -97,7 +97,8 @@ def _recognised(head: bytes) -> set[str]:
         matches = puremagic.magic_string(head)
     except (puremagic.PureError, ValueError):
         return set()
-    best = max(match.confidence for match in matches)
+    # puremagic 1 raises for what it doesn't know; 2, which needs Python 3.12, gives nothing.
+    best = max((match.confidence for match in matches), default=0)
     return {match.mime_type for match in matches if match.confidence == best}
 
 
