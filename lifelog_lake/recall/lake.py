@@ -114,9 +114,9 @@ class Lake:
     def rows(self, stream: str, start: datetime, end: datetime) -> pl.LazyFrame:
         """The rows of a stream that overlap a range (aware times, ``end`` exclusive), lazily.
 
-        Slices stay slices, in no order. Other than a filtered :meth:`scan` it never looks at files
-        of other days, unless rows in them last into the range: collect it soon, vacuum may remove
-        files a week after they were replaced.
+        Slices stay slices, of the journal there is every revision, in no order. Other than a
+        filtered :meth:`scan` it never looks at files of other days, unless rows in them last into
+        the range: collect it soon, vacuum may remove files a week after they were replaced.
         """
         if stream not in self.streams():
             return self.scan(stream)

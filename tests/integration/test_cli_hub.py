@@ -121,6 +121,11 @@ def test_out_of_a_hub_and_into_it(there: Run, served: Served, tmp_path: Path) ->
     assert len(lines) == len(titles)
     dry = js(there("import", str(out), "--dry-run", "--json"))
     assert (dry["entries"], dry["changes"], dry["files"], dry["dry_run"]) == (0, 0, 0, True)
+    page = js(there("event", "list", "--limit", "500", "--json"))
+    listed = json.dumps({"events": page["entries"]}).encode()  # as GET events gives it
+    again = js(there("import", "-", "--format", "json", "--json", stdin=listed))
+    assert (again["entries"], again["changes"]) == (0, 0)
+    assert again["present"] >= len(page["entries"])
     csv = b"Summary;When\nof a table;2026-03-04T05:06:07Z\n"
     words = ["import", "-", "--format", "csv", "--map", "title=Summary,at=When"]
     for new in (1, 0):

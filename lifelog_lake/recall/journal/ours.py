@@ -247,8 +247,8 @@ class Source:
             value = orjson.loads(self._file.read().removeprefix(b"\xef\xbb\xbf"))
         except orjson.JSONDecodeError as error:
             raise UsageError(f"The file isn't JSON: {error.msg}.") from None
-        if isinstance(value, dict):
-            value = value.get("entries")
+        if isinstance(value, dict):  # an export, or a page of the API's list
+            value = value.get("entries", value.get("events"))
         if not isinstance(value, list):
             raise UsageError("The JSON has no list of entries.", hint="Give a list of objects.")
         for number, one in enumerate(value, 1):

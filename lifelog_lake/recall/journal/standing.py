@@ -119,7 +119,7 @@ class Standing:
     def _opened(self) -> JournalIndex:
         if self._home is not None:
             # Another person's home, a full disk: reading goes on without it.
-            with contextlib.suppress(Transient):
+            with contextlib.suppress(Transient, OSError):
                 return JournalIndex(index_path(self._home.path), self._lake, self._outbox)
         return JournalIndex(None, self._lake, self._outbox)
 
