@@ -1,7 +1,8 @@
 """One device's home directory: where its state lies, and who the device is.
 
 ``config.toml`` settings · ``device.json`` identity · ``lake.json`` the lake this home knows ·
-``service.json`` what was installed · ``pauses.json`` when the person paused · ``spool/`` ·
+``service.json`` what was installed · ``pauses.json`` when the person paused · ``token``,
+``password`` and ``tokens.json`` who may use the hub · ``audit.jsonl`` who did · ``spool/`` ·
 ``index/`` · ``logs/`` · ``run/`` locks and what the processes tell each other.
 """
 

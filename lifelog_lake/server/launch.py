@@ -20,7 +20,7 @@ from lifelog_lake import fsio, places
 from lifelog_lake.errors import Transient, UsageError
 from lifelog_lake.home import Home
 from lifelog_lake.server import workspace
-from lifelog_lake.server.secret import HASH, VARIABLE, first_password, read_token
+from lifelog_lake.server.secret import HASH, VARIABLE, read_token, take_password
 from lifelog_lake.server.tokens import Tokens, of_environment
 
 log = structlog.get_logger(__name__)
@@ -69,8 +69,8 @@ def prepare(home: Home, *, port: int | None = None) -> Launch:
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
     }
     given = env.pop(VARIABLE, "")  # a kernel, and what runs in it, has no use for it
-    if given and not home.settings.server.password_hash and not first_password(home.path, given):
-        log.warning("password_was_changed", message=f"{VARIABLE} isn't the password any more.")
+    if given and not home.settings.server.password_hash:
+        take_password(home.path, given)
     token = _tokens(home, env)
     for name in ("JUPYTER_TOKEN", "JUPYTER_SERVER_ALLOW_UNAUTHENTICATED_ACCESS"):
         env.pop(name, None)

@@ -1,7 +1,8 @@
 """What opens the hub to people: ``HOME/token``, 0600, made once; or a password in its place.
 
-Of the password only its hash is kept, in ``HOME/password``, 0600. ``ADMIN_PASSWORD`` is the first
-one; ``lifelog password`` changes it, and from then on the variable says nothing any more.
+Of the password only its hash is kept, in ``HOME/password``, 0600, and in its second line that of
+the last ``ADMIN_PASSWORD``: the variable counts when it is new, and else what ``lifelog password``
+has set.
 """
 
 from __future__ import annotations
@@ -50,28 +51,32 @@ def read_token(home: Path) -> str:
 
 def read_password(home: Path) -> str:
     """The hash of the home's password; empty if it has none."""
-    try:
-        return (home / HASH).read_text("ascii").strip()
-    except FileNotFoundError:
-        return ""
+    return _hashes(home)[0]
 
 
-def first_password(home: Path, password: str) -> bool:
-    """Make this the password unless there is one; whether it opens the hub now. Durable."""
+def take_password(home: Path, given: str) -> None:
+    """Make what the environment gives the password, unless it gave the same before. Durable.
+
+    So it is the first password, and a new one when somebody changes the variable; what
+    :func:`set_password` has set in between stays.
+    """
     from jupyter_server.auth.security import passwd_check
 
-    kept = read_password(home)
-    if kept:
-        return bool(passwd_check(kept, password))
-    set_password(home, password, what=VARIABLE)
-    return True
+    kept, taken = _hashes(home)
+    if not kept or not passwd_check(taken or kept, given):
+        made = _hashed(given, VARIABLE)
+        _write(home, made, made)
 
 
-def set_password(home: Path, password: str, *, what: str = "The password") -> None:
+def set_password(home: Path, password: str) -> None:
     """Change the password; whoever is logged in has to log in again. Durable on return.
 
     Raises :class:`UsageError` for one that is soon guessed: the login is a shell.
     """
+    _write(home, _hashed(password, "The password"), _hashes(home)[1])
+
+
+def _hashed(password: str, what: str) -> str:
     from jupyter_server.auth.security import passwd
 
     if len(password) < _LEAST_PASSWORD:
@@ -80,4 +85,18 @@ def set_password(home: Path, password: str, *, what: str = "The password") -> No
             hint="Choose a longer one: who knows it has a shell here.",
         )
     made: str = passwd(password)
-    fsio.write_atomic(home / HASH, made.encode(), at="server")
+    return made
+
+
+def _hashes(home: Path) -> tuple[str, str]:
+    """Of the password, and of what the environment gave last; empty for none."""
+    try:
+        lines = (home / HASH).read_text("ascii").split()
+    except FileNotFoundError:
+        lines = []
+    return (lines[0] if lines else "", lines[1] if len(lines) > 1 else "")
+
+
+def _write(home: Path, password: str, given: str) -> None:
+    content = f"{password}\n{given}\n".encode()
+    fsio.write_atomic(home / HASH, content, at="server")

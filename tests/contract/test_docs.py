@@ -102,7 +102,7 @@ two underscores. Some shorter names are honoured too; the long names win over th
 | variable | meaning |
 |---|---|
 | `LIFELOG_HOME` | The home directory. Default: the platform's directory for user data. |
-| `ADMIN_PASSWORD` | The login's first password, in the token's place; kept as a hash only. |
+| `ADMIN_PASSWORD` | The login's password, in the token's place, when it is new; kept as a hash. |
 | `LIFELOG_API_TOKEN`, `API_TOKEN` | A program's token, of 16 characters at least; kept as a hash. |
 | `LOG_LEVEL` | As `LIFELOG_LOG__LEVEL`. |
 | `LOG_FILE` | As `LIFELOG_LOG__FILE`; set but empty = the console. |

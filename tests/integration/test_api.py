@@ -9,10 +9,12 @@ import json
 import zipfile
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import requests
 
+from lifelog_lake.server import identity
 from lifelog_lake.server.audit import NAME as AUDIT
 from lifelog_lake.server.secret import read_token
 from lifelog_lake.server.tokens import Tokens
@@ -383,3 +385,21 @@ def test_the_metrics_count_the_api(api: Api) -> None:
         assert f"lifelog_api_{name}" in text, name
     assert 'lifelog_api_rows_total{stream="journal"}' in text
     assert 'lifelog_api_errors_total{operation="createEvents",status="400"}' in text
+
+
+def test_another_password_ends_every_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIFELOG_HOME", str(tmp_path))
+    monkeypatch.setattr(identity, "LOOK_EVERY_S", 0.0)
+    with served_api(tmp_path) as served:
+        person = served.person()
+        address = f"{served.url}lifelog/api/auth/"
+        person.get(f"{served.url}lifelog/api/health", timeout=120)
+        person.headers["X-XSRFToken"] = person.cookies["_xsrf"]
+        asked = {"current": "wrong", "new": "a new password"}
+        assert person.post(f"{address}password", json=asked, timeout=60).status_code == 403
+        asked["current"] = read_token(tmp_path)
+        assert person.get(f"{address}tokens", timeout=60).status_code == 200
+        assert person.post(f"{address}password", json=asked, timeout=60).status_code == 204
+        problem(person.get(f"{address}tokens", timeout=60), 401)
+        old = {"Authorization": f"token {asked['current']}"}
+        problem(requests.get(f"{address}tokens", headers=old, timeout=60), 401)

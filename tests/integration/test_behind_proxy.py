@@ -27,7 +27,7 @@ from jupyter_server.auth import passwd_check
 from requests.adapters import HTTPAdapter
 
 from lifelog_lake.errors import UsageError
-from lifelog_lake.server.secret import HASH, first_password, read_password, set_password
+from lifelog_lake.server.secret import HASH, read_password, set_password, take_password
 from tests.browser.hub import Hub, minutes_ago, new_home, ship_frames, start_hub, wait_until
 from tests.needs import require_program
 
@@ -306,13 +306,15 @@ def test_the_password_is_kept_as_a_hash_only(hub: Hub) -> None:
         assert PASSWORD.encode() not in environ.read_bytes()
 
 
-def test_the_first_password_is_the_environments_and_then_the_persons(tmp_path: Path) -> None:
-    assert first_password(tmp_path, PASSWORD)
+def test_the_environments_password_counts_when_it_is_new(tmp_path: Path) -> None:
+    take_password(tmp_path, PASSWORD)
     first = read_password(tmp_path)
-    assert first_password(tmp_path, PASSWORD)
+    take_password(tmp_path, PASSWORD)
     assert read_password(tmp_path) == first
     set_password(tmp_path, "a longer secret")
-    assert not first_password(tmp_path, PASSWORD)
+    take_password(tmp_path, PASSWORD)  # the next start, with nothing changed
     assert passwd_check(read_password(tmp_path), "a longer secret")
+    take_password(tmp_path, "changed in .env")
+    assert passwd_check(read_password(tmp_path), "changed in .env")
     with pytest.raises(UsageError, match="less than 8"):
         set_password(tmp_path, "short")

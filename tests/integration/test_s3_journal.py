@@ -5,7 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+import requests
+
 from lifelog_lake.home import open_home
+from lifelog_lake.server.secret import read_token
+from tests.fixtures.api import Api, Served
 from tests.fixtures.journal import changed, journal_of, listed, upload, written
 from tests.helpers import make_home, ship
 
@@ -37,3 +42,32 @@ def test_what_is_written_offline_arrives(s3_url: str, tmp_path: Path) -> None:
             new.id: new.revision,
         }
         assert journal.away is None
+
+
+def test_a_download_can_come_from_the_lakes_own_server(
+    s3_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = make_home(tmp_path / "home", lake=s3_url)
+    monkeypatch.setenv("LIFELOG_HOME", str(home.path))
+    flags = {
+        "lake": {"url": s3_url},
+        "spool": {"min_free_bytes": 0},
+        "server": {"presigned_links": True},
+    }
+    with Served(open_home(home.path, flags=flags)) as served:
+        api = Api(served.url, read_token(home.path))
+        entry = api.post("events", json={"title": "with a file"}).json()
+        made = api.put(f"events/{entry['id']}/attachments/a%20b.txt", data=b"some words").json()
+        waits = api.get(f"attachments/{made['key']}", allow_redirects=False)
+        assert (waits.status_code, waits.content) == (200, b"some words")  # still in the spool
+        ship(home)
+        answer = api.get(f"attachments/{made['key']}", allow_redirects=False)
+        assert answer.status_code == 307
+        link = answer.headers["Location"]
+        assert "X-Amz-Expires=300" in link
+        assert api.token not in link
+        content = requests.get(link, timeout=60)  # no token, no cookie
+        assert content.content == b"some words"
+        assert content.headers["Content-Disposition"] == "attachment; filename*=UTF-8''a%20b.txt"
+        broken = link.replace("X-Amz-Signature=", "X-Amz-Signature=0")
+        assert requests.get(broken, timeout=60).status_code == 403

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import botocore.session
+from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -138,9 +140,20 @@ class Client:
 
     def link(self, key: str, seconds: int, **words: str) -> str:
         """An address that lets anybody get an object for so long, made with the keys in use."""
-        files = self._opened()
-        path = f"{self.address.bucket}/{self.address.key(key)}"
-        made: str = files.url(path, expires=seconds, client_method="get_object", **words)
+        keys, address = self.keys, self.address
+        style = {} if address.endpoint is None else {"s3": {"addressing_style": "path"}}
+        # The file system's own would be of the old kind, which not every server takes.
+        signer = botocore.session.Session().create_client(
+            "s3",
+            region_name=address.region,
+            endpoint_url=address.endpoint,
+            aws_access_key_id=keys.key_id,
+            aws_secret_access_key=keys.secret,
+            aws_session_token=keys.token,
+            config=Config(signature_version="s3v4", ignore_configured_endpoint_urls=True, **style),
+        )
+        target = {"Bucket": address.bucket, "Key": address.key(key), **words}
+        made: str = signer.generate_presigned_url("get_object", Params=target, ExpiresIn=seconds)
         return made
 
     def _call(self, method: str, words: dict[str, Any]) -> dict[str, Any]:

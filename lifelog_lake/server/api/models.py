@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from lifelog_lake.recall.detail import CAPTURED
-from lifelog_lake.recall.journal.model import Id, Input, NewEntry, Time, Title, Zone, storable
+from lifelog_lake.recall.journal.model import Input, NewEntry, Time, Zone, storable
 from lifelog_lake.recall.journal.pages import MOST_ROWS
 from lifelog_lake.server.tokens import MOST_NAME, Scope
 
@@ -273,6 +273,19 @@ class NewPassword(Input):
 Reading = Annotated[float, Field(allow_inf_nan=False)]
 
 
+_LABEL = {"maxLength": 200, "pattern": PLAIN}
+Labels = Annotated[
+    dict[Word, Word],
+    Field(max_length=32),
+    WithJsonSchema({
+        "type": "object",
+        "propertyNames": _LABEL,
+        "additionalProperties": {"type": "string", **_LABEL},
+        "maxProperties": 32,
+    }),
+]  # fmt: skip
+
+
 class NewReading(Input):
     """One measured value, a row of the stream ``sensor``."""
 
@@ -281,7 +294,7 @@ class NewReading(Input):
     unit: Word | None = Field(None, description="UCUM: %, Cel, m/s.")
     at: Time | None = Field(None, description="Now, if it isn't given.")
     tz: Zone | None = None
-    labels: dict[Word, Word] = Field(default_factory=dict, max_length=32)
+    labels: Labels = Field(default_factory=dict)
 
 
 class NewReadings(Input):
@@ -326,6 +339,3 @@ class ProblemOut(BaseModel):
     status: int
     detail: str = Field(description="What is wrong.")
     hint: str = Field(description="What to do about it.")
-
-
-__all__ = ["Id", "NewEntry", "Title"]

@@ -28,6 +28,9 @@ _ANY: dict[str, Any] = {
             {"type": "string", **_PLAIN},
             {"type": "integer", "minimum": MIN_INT64, "maximum": MAX_INT64},
             {"type": "number", "not": {"type": "integer"}},
+            # Kept as a double; between the two, nobody could tell what was meant.
+            {"type": "integer", "minimum": 2.0**64, "maximum": 1e300},
+            {"type": "integer", "minimum": -1e300, "exclusiveMaximum": float(MIN_INT64)},
             {"type": "array", "items": {"$ref": _REF.format(model="JsonValue")}},
             {"$ref": _REF.format(model="JsonObject")},
         ]
