@@ -120,7 +120,9 @@ class Here:
         for file in files:  # all are fine, or none is kept
             self._check(file)
         uploads = [Upload(chunks=file.pieces(), name=file.name) for file in files]
-        return self._journal.create(given, uploads).as_json()
+        made = self._journal.create(given, uploads).as_json()
+        audit(self._home, "entry.create", entries=[made["id"]])
+        return made
 
     def get(self, entry_id: str) -> Fields:
         return self._journal.get(entry_id).as_json()
@@ -129,23 +131,30 @@ class Here:
         return [one.as_json() for one in self._journal.history(entry_id)]
 
     def edit(self, entry_id: str, change: Change, expected: str | None) -> Fields:
-        return self._journal.edit(entry_id, change, expected=expected).as_json()
+        changed = self._journal.edit(entry_id, change, expected=expected).as_json()
+        audit(self._home, "entry.change", entry=entry_id)
+        return changed
 
     def delete(self, entry_id: str, expected: str | None) -> None:
         self._journal.delete(entry_id, expected=expected)
+        audit(self._home, "entry.delete", entry=entry_id)
 
     def undelete(self, entry_id: str) -> Fields:
-        return self._journal.undelete(entry_id).as_json()
+        back = self._journal.undelete(entry_id).as_json()
+        audit(self._home, "entry.undelete", entry=entry_id)
+        return back
 
     def attach(self, entry_id: str, file: File) -> None:
         from lifelog_lake.recall.journal.journal import Upload
 
         with extra("Attaching files", "device"):
             import puremagic  # noqa: F401 - only whether it is there
-        self._journal.attach(entry_id, Upload(chunks=file.pieces(), name=file.name))
+        made = self._journal.attach(entry_id, Upload(chunks=file.pieces(), name=file.name))
+        audit(self._home, "attachment.create", entry=entry_id, keys=[made.key])
 
     def detach(self, key: str) -> None:
         self._journal.detach(key)
+        audit(self._home, "attachment.delete", key=key)
 
     def page(
         self, query: Query, limit: int, cursor: str | None, stream: str
@@ -199,6 +208,13 @@ class Here:
         except FileRefused as error:
             raise UsageError(f"{file.path}: {error.message}", hint=error.hint) from None
         file.content.seek(0)
+
+
+def audit(home: Home, action: str, **about: object) -> None:
+    """Write down what a command did, as the hub does for its API."""
+    from lifelog_lake.server.audit import COMMAND, Audit
+
+    Audit(home.path).record(action, who=COMMAND, **about)
 
 
 @contextlib.contextmanager

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from lifelog_lake.cli.entries import audit
 from lifelog_lake.cli.options import HomeOption, JsonOption, extra, here
 from lifelog_lake.cli.output import local, say, say_json
 from lifelog_lake.errors import UsageError
 
 if TYPE_CHECKING:
-    from lifelog_lake.home import Home
     from lifelog_lake.server.tokens import Made
 
 app = typer.Typer(no_args_is_help=True, help="Tokens by which programs use the hub's API.")
@@ -55,7 +55,7 @@ def create(
 
     opened = here(context, home)
     made = Tokens(opened.path).create(name, scope or ("read", "write"))
-    _audit(opened, "token.create", made.token.id)
+    audit(opened, "token.create", token=made.token.id)
     _say_made(made, as_json=as_json)
 
 
@@ -99,7 +99,7 @@ def revoke(context: typer.Context, name: NameArgument, home: HomeOption = None) 
 
     opened = here(context, home)
     token = Tokens(opened.path).revoke(name)
-    _audit(opened, "token.revoke", token.id)
+    audit(opened, "token.revoke", token=token.id)
     say(f"Revoked {token.name} ({token.id}).")
 
 
@@ -120,7 +120,7 @@ def rotate(
 
     opened = here(context, home)
     made = Tokens(opened.path).rotate(name)
-    _audit(opened, "token.rotate", made.token.id)
+    audit(opened, "token.rotate", token=made.token.id)
     _say_made(made, as_json=as_json)
 
 
@@ -143,7 +143,7 @@ def password(context: typer.Context, home: HomeOption = None) -> None:
     with extra("Setting a password", "hub"):
         from lifelog_lake.server.secret import set_password
     set_password(opened.path, _typed())
-    _audit(opened, "password.change")
+    audit(opened, "password.change")
     say("The password is set. It takes the token's place.")
 
 
@@ -167,10 +167,3 @@ def _say_made(made: Made, *, as_json: bool) -> None:
     say(f"Name      {made.token.name} ({made.token.id})")
     say(f"Scopes    {', '.join(made.token.scopes)}")
     say("It is shown this once. Keep it where nobody else reads it.")
-
-
-def _audit(home: Home, action: str, token: str | None = None) -> None:
-    from lifelog_lake.server.audit import COMMAND, Audit
-
-    about = {} if token is None else {"token": token}
-    Audit(home.path).record(action, who=COMMAND, **about)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from lifelog_lake.cli.entries import Fields, File, opened_journal
+from lifelog_lake.cli.entries import Fields, File, audit, opened_journal
 from lifelog_lake.cli.event import HubOption, one_line
 from lifelog_lake.cli.hub import Hub
 from lifelog_lake.cli.options import HomeOption, JsonOption, extra, home_path
@@ -67,7 +67,8 @@ def export(
         if hub is not None:
             pieces = _from_hub(Hub.at(hub, home_path(context, home)), kind, shown, history=history)
         else:
-            journal, _ = held.enter_context(opened_journal(context, home))
+            journal, opened = held.enter_context(opened_journal(context, home))
+            audit(opened, "export", format=kind, history=history)
             pieces = exporting.stream(journal, kind, done, history=history, progress=shown)
         _write(pieces, out)
     if as_json:
@@ -145,11 +146,13 @@ def import_(
             done = where.bring(opened, kind, columns, dry_run=dry_run)
     else:
         with (
-            opened_journal(context, home) as (journal, _),
+            opened_journal(context, home) as (journal, there),
             bar("Importing", "bytes") as progress,
             _seekable(file) as path,
         ):
             done = _brought(journal, path, kind, columns, progress, dry_run=dry_run)
+            if not dry_run:
+                audit(there, "import", entries=done["entries"], changes=done["changes"])
     if as_json:
         say_json(done)
         return

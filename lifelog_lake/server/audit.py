@@ -12,9 +12,12 @@ import threading
 from pathlib import Path
 
 import orjson
+import structlog
 
 from lifelog_lake import fsio
 from lifelog_lake.clock import Clock, SystemClock, iso
+
+log = structlog.get_logger(__name__)
 
 NAME = "audit.jsonl"
 COMMAND = "command"
@@ -29,7 +32,16 @@ class Audit:
         self._lock = threading.Lock()
 
     def record(self, action: str, *, who: str, address: str = "", **about: object) -> None:
-        """Add a line; durable on return. Raises OSError."""
+        """Add a line; durable on return.
+
+        If that fails the log says so: a full disk that still has room for an entry keeps the entry.
+        """
+        try:
+            self._add(action, who=who, address=address, **about)
+        except OSError as error:
+            log.error("audit_failed", error=error, kind=action)
+
+    def _add(self, action: str, *, who: str, address: str, **about: object) -> None:
         line = {"at": iso(self._clock.wall_us()), "who": who, "address": address, "action": action}
         content = orjson.dumps(line | about) + b"\n"
         with self._lock:

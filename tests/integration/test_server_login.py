@@ -17,6 +17,7 @@ import requests
 import websocket
 
 from lifelog_lake.server.launch import prepare
+from lifelog_lake.server.tokens import Tokens
 from tests.browser import routes
 from tests.browser.hub import (
     Hub,
@@ -403,3 +404,41 @@ def test_a_password_takes_the_tokens_place(tmp_path: Path) -> None:
         assert wrong.get(f"{running.url}lifelog/api/timeline").status_code == 401
     finally:
         running.stop()
+
+
+# --- programs -------------------------------------------------------------------------------------
+
+
+def test_a_programs_token_opens_the_api_and_not_the_shell(hub: Hub) -> None:
+    made = Tokens(hub.home.path).create("program", ["read", "write"])
+    head = {"Authorization": f"Bearer {made.secret}"}
+    base = f"{hub.url}lifelog/api/"
+    answer = requests.post(f"{base}events", json={"title": "by a program"}, headers=head)
+    assert answer.status_code == 201, answer.text
+    assert "Set-Cookie" not in answer.headers
+    for path in ("timeline?start=2026-01-01T00:00:00Z&end=2026-01-02T00:00:00Z", "lake", "export"):
+        assert requests.get(base + path, headers=head).status_code == 200, path
+    for path in ("lab", "api/contents", "api/kernels", "lifelog/timeline", "lifelog/app/"):
+        assert refused(requests.get(hub.url + path, headers=head, allow_redirects=False)), path
+    for path in SOCKETS:
+        assert handshake(hub, path, header=[f"Authorization: Bearer {made.secret}"]) in (302, 403)
+    reader = Tokens(hub.home.path).create("reader", ["read"])
+    head = {"Authorization": f"Bearer {reader.secret}"}
+    assert requests.post(f"{base}alerts", json={"do": "test"}, headers=head).status_code == 403
+    for path in [hub.stderr, *hub.home.logs.glob("*")]:
+        assert made.secret not in path.read_text(errors="replace"), path
+
+
+def test_the_first_token_is_shown_once_and_the_environments_leaves_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = new_home(tmp_path)
+    first = prepare(home, port=0)
+    assert first.token is not None
+    assert Tokens(home.path).find(first.token) is not None
+    assert prepare(home, port=0).token is None
+    monkeypatch.setenv("API_TOKEN", "a-token-of-my-own-choice")
+    again = prepare(home, port=0)
+    assert again.token is None
+    assert "API_TOKEN" not in again.env
+    assert Tokens(home.path).find("a-token-of-my-own-choice") is not None

@@ -8,8 +8,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from typing import ParamSpec, TypeVar
 
-import structlog
-
 from lifelog_lake.clock import SystemClock
 from lifelog_lake.events import Event
 from lifelog_lake.home import Home
@@ -22,7 +20,6 @@ from lifelog_lake.server.api.repeats import Repeats
 from lifelog_lake.server.audit import Audit
 from lifelog_lake.spool import Spool
 
-log = structlog.get_logger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -83,11 +80,8 @@ class Work:
         return store.link(blob_key(sha256), LINK_S, media_type=media_type, disposition=disposition)
 
     def record(self, action: str, *, who: str, address: str, **about: object) -> None:
-        """Write into the audit. A full disk that still has room for an entry keeps the entry."""
-        try:
-            self._audit.record(action, who=who, address=address, **about)
-        except OSError as error:
-            log.error("audit_failed", error=error, kind=action)
+        """Write into the audit."""
+        self._audit.record(action, who=who, address=address, **about)
 
     def close(self) -> None:
         """Let everything go."""
