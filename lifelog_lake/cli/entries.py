@@ -214,7 +214,7 @@ def audit(home: Home, action: str, **about: object) -> None:
     """Write down what a command did, as the hub does for its API."""
     from lifelog_lake.server.audit import COMMAND, Audit
 
-    Audit(home.path).record(action, who=COMMAND, **about)
+    Audit(home.path).record(action, who=COMMAND, address="", **about)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,8 @@ from typing import ParamSpec, TypeVar
 from lifelog_lake.clock import SystemClock
 from lifelog_lake.events import Event
 from lifelog_lake.home import Home
-from lifelog_lake.lake.store import blob_key
+from lifelog_lake.lake import parse_url
+from lifelog_lake.lake.store import Store, blob_key
 from lifelog_lake.recall.journal.journal import Journal
 from lifelog_lake.recall.journal.spooled import open_journal
 from lifelog_lake.server.api.inflow import Inflow
@@ -55,6 +56,10 @@ class Work:
     def _spool(self) -> Spool:
         return Spool.of(self.home, self.clock)
 
+    @cached_property
+    def _store(self) -> Store:
+        return parse_url(self.home.lake_url, self.home)
+
     async def run(self, call: Callable[P, T], *args: P.args, **words: P.kwargs) -> T:
         """Run something in the threads for quick calls."""
         loop = asyncio.get_running_loop()
@@ -71,13 +76,13 @@ class Work:
 
     def presigned(self, sha256: str, media_type: str, disposition: str) -> str | None:
         """A link to content on the lake's own server; None if it isn't there, or has none."""
-        from lifelog_lake.lake import parse_url
         from lifelog_lake.lake.s3.target import S3Target
 
-        store = parse_url(self.home.lake_url, self.home)
-        if not isinstance(store, S3Target):
+        if not isinstance(self._store, S3Target):
             return None
-        return store.link(blob_key(sha256), LINK_S, media_type=media_type, disposition=disposition)
+        return self._store.link(
+            blob_key(sha256), LINK_S, media_type=media_type, disposition=disposition
+        )
 
     def record(self, action: str, *, who: str, address: str, **about: object) -> None:
         """Write into the audit."""
