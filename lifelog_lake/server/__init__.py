@@ -6,7 +6,7 @@ configuration · ``identity`` who asks, with ``secret`` (people), ``tokens`` (pr
 ``app_proxy`` and ``voila_app`` the dashboards' Voila behind that login · ``flows_proxy`` Prefect's
 page there · ``inner_proxy`` what both share · ``api`` the REST API · ``timeline``, ``thumbnails``,
 ``blobs``, ``health`` the pages' routes · ``base`` and ``problem`` what all routes share ·
-``query``, ``ranges``, ``media`` what they are made of · ``reading`` the lake off the event loop.
+``ranges``, ``media`` what they are made of · ``reading`` the lake off the event loop.
 """
 
 from __future__ import annotations

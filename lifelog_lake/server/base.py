@@ -7,9 +7,7 @@ be refused is refused before the body of a request is read.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from functools import wraps
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import orjson
 import structlog
@@ -25,21 +23,6 @@ log = structlog.get_logger(__name__)
 
 READER = "lifelog_lake_reader"
 METHODS = ("get", "head", "post", "put", "patch", "delete")
-
-F = TypeVar("F", bound=Callable[..., Awaitable[None]])
-
-
-def explained(method: F) -> F:
-    """Answer a :class:`LifelogError` with its own words instead of "Internal Server Error"."""
-
-    @wraps(method)
-    async def wrapper(self: LifelogHandler, *args: Any, **kwargs: Any) -> None:
-        try:
-            await method(self, *args, **kwargs)
-        except LifelogError as error:
-            self.send_problem(problem_of(error))
-
-    return cast(F, wrapper)
 
 
 class LifelogHandler(APIHandler):

@@ -19,16 +19,14 @@ from lifelog_lake.server.app_process import AppProcess
 from lifelog_lake.server.app_proxy import APP_BASE, AppProxy, Page
 from lifelog_lake.server.base import READER, NotThere
 from lifelog_lake.server.flows_proxy import FLOWS_BASE, FlowsProxy
-from lifelog_lake.server.health import HEALTH, AlertsHandler, Health
+from lifelog_lake.server.health import HEALTH, Health
 from lifelog_lake.server.reading import LakeReader
 from lifelog_lake.server.thumbnails import (
     DERIVED,
     THUMBNAILS,
     Derived,
-    ThumbnailHandler,
     Thumbnails,
 )
-from lifelog_lake.server.timeline import LakeHandler, SummaryHandler, TimelineHandler
 
 #: Pages that exist, each a tab of the app notebook.
 PAGES = ("timeline", "health")
@@ -85,11 +83,6 @@ class LifelogExtension(ExtensionApp):
                 (rf"/{APP_BASE}(/.*)", AppProxy, process),
                 (rf"/{FLOWS_BASE}", Lead, {"to": "flows/"}),
                 (rf"/{FLOWS_BASE}(/.*)", FlowsProxy),
-                (r"/lifelog/api/timeline", TimelineHandler),
-                (r"/lifelog/api/summary", SummaryHandler),
-                (r"/lifelog/api/lake", LakeHandler),
-                (r"/lifelog/api/alerts", AlertsHandler),
-                (r"/lifelog/api/thumbnails/([^/]*)", ThumbnailHandler),
                 *handlers(),
                 (r"/lifelog/.*", NotThere),
             ]

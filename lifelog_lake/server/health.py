@@ -16,14 +16,11 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-import orjson
-from tornado.web import authenticated
-
 from lifelog_lake.clock import US_PER_S, SystemClock
 from lifelog_lake.errors import UsageError
 from lifelog_lake.home import open_home
-from lifelog_lake.server.api.operation import Answer, ApiHandler, operation
-from lifelog_lake.server.base import LifelogHandler, explained
+from lifelog_lake.server.api.models import AlertBody
+from lifelog_lake.server.api.operation import Answer, ApiHandler, Body, operation
 from lifelog_lake.server.reading import LakeReader
 
 if TYPE_CHECKING:
@@ -140,16 +137,19 @@ class MetricsHandler(ApiHandler):
         self.finish(body, set_content_type=kind)
 
 
-class AlertsHandler(LifelogHandler):
+class AlertsHandler(ApiHandler):
     """Takes a person's answer to an alert; POST."""
 
-    @authenticated
-    @explained
+    @operation(
+        "answerAlert", "Acknowledge or snooze an alert, or send a test message.",
+        scopes=("write",), body=Body(doc="What to do.", schema=AlertBody),
+        answers={200: Answer(doc="The alert as it is now, or what was sent.",
+                             schema={"type": "object"})},
+        problems=(413, 415, 422, 503),
+    )  # fmt: skip
     async def post(self) -> None:
-        """Acknowledge, snooze, or send a test message."""
-        try:
-            asked = orjson.loads(self.request.body)
-        except orjson.JSONDecodeError:
-            raise UsageError("That is no JSON.", hint="Send an object.") from None
+        """A snooze ends after ``seconds``."""
+        given = self.parsed(AlertBody, self.json(), "The body")
+        asked = given.model_dump(exclude_unset=True)
         health: Health = self.settings[HEALTH]
         self.answer(await self.reader.run(health.answer, asked))

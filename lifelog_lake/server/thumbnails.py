@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 import structlog
-from tornado.web import authenticated
 
 from lifelog_lake import fsio
 from lifelog_lake.care.pictures import WIDTH_PX
@@ -25,7 +24,7 @@ from lifelog_lake.care.previews import first_look
 from lifelog_lake.care.thumbnail_index import ThumbnailIndex
 from lifelog_lake.errors import LakeDamaged, UsageError
 from lifelog_lake.lake.store import Store, blob_key
-from lifelog_lake.server.base import explained
+from lifelog_lake.server.api.operation import Answer, ApiHandler, operation
 from lifelog_lake.server.blobs import ContentHandler
 from lifelog_lake.server.ranges import etag_matches
 
@@ -138,15 +137,21 @@ class Thumbnails:
         return total
 
 
-class ThumbnailHandler(ContentHandler):
+class ThumbnailHandler(ApiHandler, ContentHandler):
     """Serves one small picture; GET."""
 
     _making: Future[bytes] | None = None
 
-    @authenticated
-    @explained
+    @operation(
+        "getThumbnail", "A small picture of a frame or file.", scopes=("read",),
+        answers={
+            200: Answer(doc="WebP.", media=("image/webp",), headers={"ETag": "Names it."}),
+            304: Answer(doc="It is what If-None-Match names.", media=()),
+        },
+        problems=(404, 415, 503),
+    )  # fmt: skip
     async def get(self, sha256: str) -> None:
-        """The small picture of a blob."""
+        """Kept beside the lake's own, so each is made once."""
         if not self.is_named(sha256):
             return
         etag = f'"{sha256}-{WIDTH_PX}"'
@@ -191,5 +196,6 @@ class ThumbnailHandler(ContentHandler):
 
     def on_connection_close(self) -> None:
         """Don't make what nobody waits for; what has begun is finished and kept."""
+        super().on_connection_close()
         if self._making is not None:
             self._making.cancel()

@@ -19,68 +19,88 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from tornado.web import authenticated
-
-from lifelog_lake.clock import iso, to_us
-from lifelog_lake.errors import UsageError
+from lifelog_lake.clock import iso, to_us, utc
 from lifelog_lake.events import STREAMS
-from lifelog_lake.server import query
-from lifelog_lake.server.base import LifelogHandler, explained
+from lifelog_lake.server.api.models import (
+    LakeOut,
+    SpanQuery,
+    SummaryOut,
+    TimelineOut,
+    TimelineQuery,
+)
+from lifelog_lake.server.api.operation import Answer, ApiHandler, operation
+from lifelog_lake.server.problem import Problem
 from lifelog_lake.server.reading import LakeReader, Span
 
 if TYPE_CHECKING:
     import polars as pl
 
-MOST_ROWS = 500
-MOST_OFFSET = 100_000_000
+LONGEST = timedelta(days=400)
 #: Times reach a browser in milliseconds, so an event of the same millisecond counts as "by then".
 _MOMENT = timedelta(milliseconds=1)
 
 
-class TimelineHandler(LifelogHandler):
+class TimelineHandler(ApiHandler):
     """Serves a page of events; GET."""
 
-    @authenticated
-    @explained
+    @operation(
+        "getTimeline", "Events of a span of all streams, newest first, by their number.",
+        scopes=("read",), query=TimelineQuery, problems=(503,),
+        answers={200: Answer(doc="A page.", schema=TimelineOut)},
+    )  # fmt: skip
     async def get(self) -> None:
-        """A page of the events of a span."""
-        span = query.span(self)
-        streams = tuple(dict.fromkeys(self.get_query_arguments("stream")))
-        devices = tuple(self.get_query_arguments("device", strip=False))
-        offset = query.number("offset", query.single(self, "offset") or "0", 0, MOST_OFFSET)
-        limit = query.number("limit", query.single(self, "limit") or "60", 1, MOST_ROWS)
-        around, moment = self._moment("around"), self._moment("moment")
+        """For lists with virtual rows; programs take events."""
+        asked: TimelineQuery = self.arguments
+        span = _span(asked)
+        streams = tuple(dict.fromkeys(asked.stream))
+        around, moment = _utc(asked.around), _utc(asked.moment)
 
         def page() -> dict[str, object]:
-            events = _events(self.reader, span, streams, devices, moment)
-            return _page(events, offset, limit, around)
+            events = _events(self.reader, span, streams, asked.device, moment)
+            return _page(events, asked.offset, asked.limit, around)
 
         self.answer(await self.reader.run(page))
 
-    def _moment(self, name: str) -> datetime | None:
-        given = query.single(self, name)
-        return query.time(name, given) if given else None
 
-
-class SummaryHandler(LifelogHandler):
+class SummaryHandler(ApiHandler):
     """Serves what a span holds; GET."""
 
-    @authenticated
-    @explained
+    @operation(
+        "getSummary", "How many events a span has, by stream and device.",
+        scopes=("read",), query=SpanQuery, problems=(503,),
+        answers={200: Answer(doc="Counts.", schema=SummaryOut)},
+    )  # fmt: skip
     async def get(self) -> None:
-        """Counts of events by stream and device."""
-        self.answer(await self.reader.run(_summary, self.reader, query.span(self)))
+        """An empty one tells when the newest event of the lake was."""
+        self.answer(await self.reader.run(_summary, self.reader, _span(self.arguments)))
 
 
-class LakeHandler(LifelogHandler):
+class LakeHandler(ApiHandler):
     """Serves what lake this is; GET."""
 
-    @authenticated
-    @explained
+    @operation(
+        "getLake", "What lake this is.", scopes=("read",), problems=(503,),
+        answers={200: Answer(doc="What made it, if it is of demo data.", schema=LakeOut)},
+    )  # fmt: skip
     async def get(self) -> None:
         """Whether it holds demo data."""
         lake = await self.reader.run(lambda: self.reader.lake)
         self.answer({"demo": None if lake.demo is None else dict(lake.demo)})
+
+
+def _span(asked: SpanQuery) -> Span:
+    span = Span(start=utc(asked.start), end=utc(asked.end))
+    if not timedelta(0) < span.end - span.start <= LONGEST:
+        raise Problem(
+            status=400,
+            detail="The span is empty or too long.",
+            hint=f"end must lie after start, at most {LONGEST.days} days.",
+        )
+    return span
+
+
+def _utc(at: int | None) -> datetime | None:
+    return None if at is None else utc(at)
 
 
 def _events(
@@ -94,10 +114,6 @@ def _events(
 
     from lifelog_lake.recall.detail import CAPTURED
 
-    if unknown := [name for name in streams if name not in CAPTURED]:
-        raise UsageError(
-            f"There is no stream {unknown[0][:40]!r}.", hint=f"Known: {', '.join(CAPTURED)}."
-        )
     events = reader.events(span, streams or CAPTURED, devices)
     if moment is not None:
         events = events.filter(

@@ -129,7 +129,7 @@ def test_a_program_acknowledges_and_snoozes(hub: Hub) -> None:
 )
 def test_what_makes_no_sense_is_refused(hub: Hub, body: bytes) -> None:
     answer = hub.client().post(url(hub, "alerts"), data=body)
-    assert answer.status_code == 400
+    assert answer.status_code in (400, 422)  # not as described, or without meaning
     assert answer.json()["hint"]
 
 

@@ -163,6 +163,61 @@ class MatchHeaders(Input):
 #: One entry, or several that come in together or not at all.
 NewEntries = NewEntry | Annotated[list[NewEntry], Field(min_length=1, max_length=MOST_BATCH)]
 
+# -- the pages' own ----------------------------------------------------------------------------
+
+
+class SpanQuery(Input):
+    """A span of time, at most 400 days."""
+
+    start: QueryTime
+    end: QueryTime = Field(description="Exclusive.")
+
+
+class TimelineQuery(SpanQuery):
+    """Which events of it, and which of them all."""
+
+    stream: tuple[Literal[CAPTURED], ...] = Field((), description="None: all.")  # type: ignore[valid-type]
+    device: Annotated[tuple[Name, ...], Field(max_length=MOST_NAMES)] = Field(
+        (), description="None: all."
+    )
+    moment: QueryTime | None = Field(None, description="Only what went on then.")
+    around: QueryTime | None = Field(None, description="Tell the place of what began by then.")
+    offset: int = Field(0, ge=0, le=100_000_000)
+    limit: int = Field(60, ge=1, le=MOST_ROWS)
+
+
+class TimelineOut(Out):
+    """A page, and how many there are."""
+
+    total: int
+    offset: int
+    events: list[dict[str, Any]]
+
+
+class SummaryOut(Out):
+    """Counts."""
+
+    streams: list[dict[str, Any]]
+    devices: list[dict[str, Any]]
+    newest_at: Stamp | None
+
+
+class LakeOut(Out):
+    """What lake it is."""
+
+    demo: dict[str, Any] | None
+
+
+class AlertBody(Input):
+    """What to do with an alert."""
+
+    do: Literal["acknowledge", "snooze", "test"]
+    key: Annotated[str, Field(max_length=500)] | None = None
+    seconds: Annotated[int, Field(strict=True)] | None = Field(
+        None, description="How long to snooze."
+    )
+
+
 # -- export ------------------------------------------------------------------------------------
 
 
@@ -270,7 +325,7 @@ class NewPassword(Input):
 
 # -- ingest ------------------------------------------------------------------------------------
 
-Reading = Annotated[float, Field(allow_inf_nan=False)]
+Reading = Annotated[float, Field(allow_inf_nan=False, strict=True)]
 
 
 _LABEL = {"maxLength": 200, "pattern": PLAIN}

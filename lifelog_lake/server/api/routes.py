@@ -27,7 +27,9 @@ from lifelog_lake.server.api.ingest import OverlandHandler, OwnTracksHandler, Re
 from lifelog_lake.server.api.operation import Answer, ApiHandler, operation
 from lifelog_lake.server.api.revisions import HistoryHandler, UndeleteHandler
 from lifelog_lake.server.blobs import BlobHandler
-from lifelog_lake.server.health import HealthHandler, MetricsHandler
+from lifelog_lake.server.health import AlertsHandler, HealthHandler, MetricsHandler
+from lifelog_lake.server.thumbnails import ThumbnailHandler
+from lifelog_lake.server.timeline import LakeHandler, SummaryHandler, TimelineHandler
 
 
 class OpenApiHandler(ApiHandler):
@@ -61,6 +63,11 @@ ROUTES: tuple[tuple[str, type[ApiHandler]], ...] = (
     ("/auth/tokens", TokensHandler),
     ("/auth/tokens/{token_id}", TokenHandler),
     ("/auth/password", PasswordHandler),
+    ("/timeline", TimelineHandler),
+    ("/summary", SummaryHandler),
+    ("/thumbnails/{sha256}", ThumbnailHandler),
+    ("/lake", LakeHandler),
+    ("/alerts", AlertsHandler),
     ("/health", HealthHandler),
     ("/metrics", MetricsHandler),
     ("/openapi.json", OpenApiHandler),
