@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from lifelog_lake.errors import UsageError
 from lifelog_lake.server.api.models import (
     NewPassword,
@@ -15,6 +18,8 @@ from lifelog_lake.server.api.operation import Answer, ApiHandler, Body, operatio
 from lifelog_lake.server.identity import HubIdentity
 from lifelog_lake.server.problem import Problem
 from lifelog_lake.server.tokens import SCOPES, Made, Token, Tokens
+
+T = TypeVar("T")
 
 
 class AccessHandler(ApiHandler):
@@ -62,19 +67,7 @@ class RotateHandler(AccessHandler):
             self.audit("token.rotate", token=made.token.id, before=which)()
             return made
 
-        self.give_secret(await self.work.run(self.found(rotate)), 200)
-
-    @staticmethod
-    def found(call):  # type: ignore[no-untyped-def]
-        """404 for a token that there isn't."""
-
-        def wrapped():  # type: ignore[no-untyped-def]
-            try:
-                return call()
-            except UsageError as error:
-                raise Problem(status=404, detail=error.message, hint=error.hint) from None
-
-        return wrapped
+        self.give_secret(await self.work.run(_found, rotate), 200)
 
 
 class TokensHandler(AccessHandler):
@@ -123,7 +116,7 @@ class TokenHandler(AccessHandler):
             self.audit("token.revoke", token=token.id)()
             return token
 
-        token = await self.work.run(RotateHandler.found(revoke))
+        token = await self.work.run(_found, revoke)
         self.answer(token.as_json())
 
 
@@ -158,3 +151,11 @@ class PasswordHandler(AccessHandler):
         await self.work.run(change)
         self.set_status(204)
         self.finish()
+
+
+def _found(call: Callable[[], T]) -> T:
+    """404 for a token that there isn't."""
+    try:
+        return call()
+    except UsageError as error:
+        raise Problem(status=404, detail=error.message, hint=error.hint) from None

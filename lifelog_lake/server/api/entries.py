@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -25,6 +26,9 @@ from lifelog_lake.server.problem import Problem
 
 if TYPE_CHECKING:
     from lifelog_lake.server.api.work import Work
+
+#: A status and a body.
+Written = tuple[int, bytes]
 
 EXAMPLE = {
     "title": "Dinner with Ada",
@@ -102,7 +106,7 @@ class EventsHandler(ApiHandler):
         ids: list[str] = []
         record = self.audit("entry.create", entries=ids)
 
-        def write() -> tuple[int, bytes]:
+        def write() -> Written:
             entries = _create(self.work, given, self.caller.id, key)
             ids.extend(entry.id for entry in entries)
             METER.wrote("journal", len(entries))
@@ -193,7 +197,9 @@ class EventHandler(ApiHandler):
 # -- in threads --------------------------------------------------------------------------------
 
 
-def repeated(work: Work, caller: str, key: str | None, content: bytes, write: Any) -> Any:
+def repeated(
+    work: Work, caller: str, key: str | None, content: bytes, write: Callable[[], Written]
+) -> Written:
     """Do something once for each key."""
     if key is None:
         return write()

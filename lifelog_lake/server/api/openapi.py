@@ -12,7 +12,7 @@ from lifelog_lake import __version__
 from lifelog_lake.recall.journal.model import ANY_JSON, ID
 from lifelog_lake.server import problem
 from lifelog_lake.server.api.models import ProblemOut
-from lifelog_lake.server.api.operation import JSON, ApiHandler, Body, Operation
+from lifelog_lake.server.api.operation import ApiHandler, Body, Operation
 from lifelog_lake.server.base import METHODS
 from lifelog_lake.validate import MAX_INT64, MIN_INT64
 
@@ -222,6 +222,3 @@ def _mended(value: Any) -> Any:
     if found.pop(ANY_JSON, False):
         found["allOf"] = [{"$ref": _REF.format(model="JsonObject")}]
     return found
-
-
-__all__ = ["BASE", "JSON", "document"]

@@ -354,8 +354,3 @@ def too_large(most: int) -> Problem:
 
 def _wild(media: str, allowed: tuple[str, ...]) -> bool:
     return "*/*" in allowed or (JSON in allowed and media.endswith("+json"))
-
-
-def seconds(value: float) -> str:
-    """A header's whole seconds."""
-    return str(math.ceil(value))
