@@ -305,7 +305,7 @@ def test_a_lost_login_and_an_unreachable_lake_are_said(
 ) -> None:
     seen.expected = ["Failed to load resource"]
     page = visit(full_hub)
-    hint = {"message": "There is no lake at /mnt/x.", "hint": "Mount its disk."}
+    hint = {"detail": "There is no lake at /mnt/x.", "hint": "Mount its disk."}
     page.route("**/lifelog/api/timeline*", lambda route: route.fulfill(status=503, json=hint))
     page.locator('[data-range="day"]').click()
     expect(page.locator(SAID)).to_have_text(hint["detail"])
