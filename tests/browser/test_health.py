@@ -285,13 +285,13 @@ def test_what_fails_is_said_and_can_be_tried_again(
     alert = page.locator(f'{ALERT}[data-state="open"]').first
     page.route(
         "**/lifelog/api/alerts",
-        lambda route: route.fulfill(status=503, json={"message": "No room.", "hint": "Make room."}),
+        lambda route: route.fulfill(status=503, json={"detail": "No room.", "hint": "Make room."}),
     )
     alert.locator('[data-do="acknowledge"]').click()
     expect(alert.locator(".ll-alert-note")).to_have_text("No room. Make room.")
     expect(alert.locator('[data-do="acknowledge"]')).to_be_enabled()
     # And so is a lake that is away.
-    hint = {"message": "There is no lake at /mnt/x.", "hint": "Mount its disk."}
+    hint = {"detail": "There is no lake at /mnt/x.", "hint": "Mount its disk."}
     page.route("**/lifelog/api/health", lambda route: route.fulfill(status=503, json=hint))
     look_again(page)
     expect(page.locator(".ll-health-said")).to_contain_text("There is no lake at /mnt/x.")
