@@ -29,6 +29,8 @@ from lifelog_lake.collect.aw_watch import AwWatch
 from lifelog_lake.collect.clocks import ClockWatch
 from lifelog_lake.collect.endpoint import Endpoint, Snapshot
 from lifelog_lake.collect.freshness import Freshness
+from lifelog_lake.collect.last_run import tell_crash
+from lifelog_lake.collect.missed import Missed
 from lifelog_lake.collect.process import Backoff, Child, ChildSpec, Message
 from lifelog_lake.collect.recorder import Recorder
 from lifelog_lake.collect.runner import describe
@@ -61,6 +63,8 @@ class Timing:
     late_s: float = 45.0
     #: Without an observation for so long (or 5 looks, if that is more) a source is stale.
     fresh_s: float = 60.0
+    #: Without one for so long (or three looks) that time is told as missed, once it is over.
+    missed_s: float = 30.0
     pulse_s: float = 60.0
     status_s: float = 5.0
     #: From the request to stop to SIGKILL; below the 5 s within which all must be gone.
@@ -129,17 +133,7 @@ class Supervisor:
             lock.acquire_now("The supervisor of this home")
             restore = self._catch_signals()
             try:
-                self._spool = Spool.of(self._home, self._clock)
-                self._recorder = Recorder(self._spool, self._clock)
-                health_settings = self._home.settings.health
-                self._freshness = Freshness(self._recorder, health_settings, self._timing.fresh_s)
-                self._aw = AwWatch(self._home, self._clock, health_settings.activitywatch_every_s)
-                self._endpoint = Endpoint(health_settings.address, self._clock)
-                self._watch = ClockWatch(self._clock)
-                self._service = ServiceBeat(Notifier(), self._timing.late_s)
-                self._started_us, self._started_s = self._clock.wall_us(), self._now_s()
-                self._recorder.lifecycle("started", reason=f"version {__version__}")
-                self._look_at_pause()
+                self._set_up()
                 try:
                     self._endpoint.open()
                     self._loop()
@@ -151,36 +145,63 @@ class Supervisor:
         finally:
             lock.close()
 
+    def _set_up(self) -> None:
+        """What needs the home's lock; tells how the run before ended, and that this one began."""
+        self._spool = Spool.of(self._home, self._clock)
+        self._recorder = Recorder(self._spool, self._clock)
+        health_settings = self._home.settings.health
+        self._freshness = Freshness(self._recorder, health_settings, self._timing.fresh_s)
+        self._aw = AwWatch(self._home, self._clock, health_settings.activitywatch_every_s)
+        self._endpoint = Endpoint(health_settings.address, self._clock)
+        self._watch = ClockWatch(self._clock)
+        self._missed = Missed(self._recorder, self._clock, self._timing.missed_s)
+        self._service = ServiceBeat(Notifier(), self._timing.late_s)
+        self._started_us, self._started_s = self._clock.wall_us(), self._now_s()
+        tell_crash(self._home, self._spool, self._recorder, self._clock)
+        self._recorder.lifecycle("started", reason=f"version {__version__}")
+        self._look_at_pause()
+
     # --- the loop -----------------------------------------------------------------------------
 
     def _loop(self) -> None:
-        timing = self._timing
-        next_tick_s = last_tick_s = self._now_s()
-        next_pulse_s = next_tick_s + min(5.0, timing.pulse_s)  # the first one soon: it's running
-        next_status_s = next_tick_s
-        for child in self._children:
-            child.next_start_s = next_tick_s + child.spec.after_s
+        next_tick_s = self._begin()
         while not self._stop:
             self._take_messages(max(0.0, next_tick_s - self._now_s()))
             now_s = self._now_s()
-            if now_s < next_tick_s:
-                continue
-            late = now_s - last_tick_s > timing.tick_s + min(10.0, timing.alive_s / 2)
-            last_tick_s, next_tick_s = now_s, now_s + timing.tick_s
-            if self._look_at_clocks() or late:  # nobody could beat, or nobody could hear it
-                self._forgive(now_s)
-            self._look_at_pause()
-            for child in self._children:
-                self._look_after(child, now_s)
-            self._service.look(self._children, now_s, paused=self._pause is not None)
-            self._recorder.retry()
-            self._aw.look()
-            if now_s >= next_pulse_s:
-                next_pulse_s = now_s + timing.pulse_s
-                self._write_pulse()
-            if now_s >= next_status_s:
-                next_status_s = now_s + timing.status_s
-                self._write_status("running")
+            if now_s >= next_tick_s:
+                next_tick_s = now_s + self._timing.tick_s
+                self._tick(now_s)
+
+    def _begin(self) -> float:
+        """Say when each thing is due first; the time of the first tick."""
+        now_s = self._now_s()
+        self._last_tick_s = now_s
+        self._pulse_at_s = now_s + min(5.0, self._timing.pulse_s)  # soon: it's running
+        self._status_at_s = now_s
+        for child in self._children:
+            child.next_start_s = now_s + child.spec.after_s
+        return now_s
+
+    def _tick(self, now_s: float) -> None:
+        """Look at everything once."""
+        timing = self._timing
+        late = now_s - self._last_tick_s > timing.tick_s + min(10.0, timing.alive_s / 2)
+        self._last_tick_s = now_s
+        if self._look_at_clocks() or late:  # nobody could beat, or nobody could hear it
+            self._forgive(now_s)
+        self._look_at_pause()
+        for child in self._children:
+            self._look_after(child, now_s)
+        self._missed.look(self._children, paused=self._pause is not None)
+        self._service.look(self._children, now_s, paused=self._pause is not None)
+        self._recorder.retry()
+        self._aw.look()
+        if now_s >= self._pulse_at_s:
+            self._pulse_at_s = now_s + timing.pulse_s
+            self._write_pulse()
+        if now_s >= self._status_at_s:
+            self._status_at_s = now_s + timing.status_s
+            self._write_status("running")
 
     def _take_messages(self, timeout_s: float) -> None:
         """Wait for a line, then take all that have come."""
@@ -338,6 +359,7 @@ class Supervisor:
             self._home,
             self._children,
             now_us=self._clock.wall_us(),
+            boot_id=self._clock.boot_id(),
             started_us=self._started_us,
             pause=self._pause,
             rows_waiting=self._recorder.waiting,
@@ -371,6 +393,7 @@ class Supervisor:
         self._end_children(others, kill_at_s - self._timing.last_run_s)
         for child in shipper:
             self._tell(child, "stopped")
+        self._missed.close(self._children)
         self._recorder.lifecycle("stopped")
         self._write_pulse()
         self._end_children(shipper, kill_at_s)

@@ -11,13 +11,14 @@ from typing import BinaryIO
 import polars as pl
 import tzlocal
 
-from lifelog_lake.clock import MAX_US, MIN_US, utc
+from lifelog_lake.clock import MAX_US, MIN_US, Clock, SystemClock, utc
 from lifelog_lake.errors import LakeDamaged, LakeUnreachable, UsageError
 from lifelog_lake.events import STREAMS
 from lifelog_lake.home import Home, open_home
 from lifelog_lake.lake import parse_url, read_identity, require_known
 from lifelog_lake.lake.identity import LakeIdentity
 from lifelog_lake.lake.store import Store, blob_key
+from lifelog_lake.recall.coverage import coverage
 from lifelog_lake.recall.days import app_days, days
 from lifelog_lake.recall.journal.standing import JOURNAL, Standing
 from lifelog_lake.recall.journal.standing import STREAMS as WRITTEN
@@ -171,6 +172,28 @@ class Lake:
         else:
             first, last = span(start, end)
         return self.standing().entries(first, last)
+
+    def coverage(
+        self,
+        start: datetime | date | str,
+        end: datetime | date | str | None = None,
+        streams: Sequence[str] | str | None = None,
+        devices: Sequence[str] | str | None = None,
+        *,
+        clock: Clock | None = None,
+    ) -> pl.DataFrame:
+        """What was recorded between two times and why not, to the minute; up to now at most.
+
+        The range, ``streams`` and ``devices`` are as in :meth:`timeline`; without them it is every
+        stream that a collector ever had on a device. Of each device and stream every minute is in
+        just one row and so in one state: *captured, idle* (observed, nothing to record), *paused,
+        excluded, suspended, off* (shut down, or the stream disabled), *pending* (not shipped yet)
+        or *lost*; see :mod:`lifelog_lake.ledger`.
+
+        Columns: device, stream, at and end (UTC, whole minutes), state, reason, minutes.
+        """
+        now_us = (clock or SystemClock()).wall_us()
+        return coverage(self.scan, self.rows, start, end, streams, devices, now_us)
 
     def last_day(self) -> date | None:
         """The newest day, by this machine's clock, on which anything was captured; or None.
