@@ -128,6 +128,8 @@ class _Story:
         self._life = Life()
         self._begun: int | None = None  # of the piece of a run that goes on
         self._pause: Time | None = None
+        #: What the clock was set forward over, unless it was set back again.
+        self._skipped: list[Time] = []
 
     def take(self, row: Row) -> None:
         """A row about the device as a whole."""
@@ -171,6 +173,12 @@ class _Story:
         if self._begun is not None:
             life.runs[-1].pieces.append((self._begun, max(self._begun, life.heard_at)))
         self._end_pause(life.heard_at)
+        lived = [Span(*piece, "") for run in life.runs for piece in run.pieces]
+        life.suspended += [
+            Span(first, last, "suspended", SET_FORWARD)
+            for skip in self._skipped
+            for first, last in _without(skip, lived)
+        ]
         _give_pulses(life, self._ticks)
         return life
 
@@ -198,8 +206,9 @@ class _Story:
             return
         self._life.runs[-1].pieces.append((self._begun, before))
         self._begun = after
+        skips = self._skipped = [(a, min(b, after)) for a, b in self._skipped]
         if not back:
-            self._life.suspended.append(Span(before, after, "suspended", SET_FORWARD))
+            skips.append((before, after))
 
     def _end_pause(self, at: int) -> None:
         if self._pause is not None:
@@ -236,6 +245,8 @@ def ledger(
         for piece in run.pieces
         for part in _without((piece[0], min(piece[1], pending_from)), gaps)
     ]
+    for first, last in observed:  # of a minute in pieces, none of which is most of it
+        page.touch(first, last, "idle", NOTHING_NEW)
     page.paint([*_crashes(life), *gaps])
     page.paint([Span(pending_from, FOREVER, "pending", NOT_SHIPPED)])
     page.paint(Span(first, last, "idle", NOTHING_NEW) for first, last in _joined(observed))
@@ -378,8 +389,10 @@ class _Page:
 
     def paint(self, spans: Iterable[Span]) -> None:
         """The minutes that a span fills for the most part."""
+        half = MINUTE_US // 2
         for span in spans:
-            half = MINUTE_US // 2
+            if span.end - span.start < half:
+                continue
             self._fill(
                 (span.start + half) // MINUTE_US,
                 (span.end + half) // MINUTE_US,

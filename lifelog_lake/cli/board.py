@@ -21,6 +21,7 @@ from lifelog_lake.beats import HOLDING
 from lifelog_lake.cli.output import ago, local, number, span
 from lifelog_lake.clock import US_PER_S
 from lifelog_lake.collect.reasons import WELL, of_device
+from lifelog_lake.collect.today import Lost
 from lifelog_lake.events import STREAMS
 from lifelog_lake.spool import StreamStats
 from lifelog_lake.units import size
@@ -255,6 +256,12 @@ def pause_line(pause: Mapping[str, Any]) -> str:
     if until is None:
         return "Paused until you resume: lifelog resume"
     return f"Paused until {local(until)}. Sooner: lifelog resume"
+
+
+def lost_line(lost: Lost) -> str:
+    """``12 min of Screen today: no display``."""
+    label = STREAMS[lost.stream].label if lost.stream in STREAMS else lost.stream
+    return f"{span(60 * lost.minutes)} of {label} today: {lost.reason}"
 
 
 def headline(board: Board, now_us: int) -> str:

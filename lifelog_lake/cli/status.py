@@ -39,12 +39,14 @@ def status(context: typer.Context, home: HomeOption = None, as_json: JsonOption 
         MICROPHONE,
         bars_of,
         headline,
+        lost_line,
         make_board,
         pause_line,
         table_of,
     )
     from lifelog_lake.clock import SystemClock
     from lifelog_lake.collect.health import read_status
+    from lifelog_lake.collect.today import lost_today
     from lifelog_lake.fleet.install import service_state
     from lifelog_lake.pause import paused
     from lifelog_lake.spool import Spool
@@ -58,13 +60,16 @@ def status(context: typer.Context, home: HomeOption = None, as_json: JsonOption 
     in_force: dict[str, Any] | None = None
     if pause is not None:
         in_force = {"since": pause.since_us, "until": pause.until_us}
-    stats = Spool.of(opened, clock).stats(within_s=2.0)
+    spool = Spool.of(opened, clock)
+    stats = spool.stats(within_s=2.0)
+    alive = isinstance(pid, int) and psutil.pid_exists(pid)
+    lost = lost_today(spool, said, clock, alive=alive)
     service = service_state(opened.path)
     board = make_board(
         said,
         stats,
         now_us=now_us,
-        alive=isinstance(pid, int) and psutil.pid_exists(pid),
+        alive=alive,
         pause=in_force,
     )
     if as_json:
@@ -84,6 +89,7 @@ def status(context: typer.Context, home: HomeOption = None, as_json: JsonOption 
                 "histories": [dataclasses.asdict(history) for history in board.histories],
                 "findings": list(board.findings),
                 "remarks": list(board.remarks),
+                "lost_today": [dataclasses.asdict(one) for one in lost],
                 **_checks(said or {}, running=board.running),
             }
         )
@@ -103,6 +109,8 @@ def status(context: typer.Context, home: HomeOption = None, as_json: JsonOption 
             out().print(table_of(board, now_us))
         if (bars := bars_of(board)) is not None:
             out().print(bars)
+        for one in lost:
+            say(f"Lost      {lost_line(one)}", style="yellow")
         for remark in board.remarks:
             say(f"Note: {remark}")
         for finding in board.findings:

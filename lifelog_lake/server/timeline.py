@@ -51,7 +51,7 @@ class TimelineHandler(ApiHandler):
     async def get(self) -> None:
         """For lists with virtual rows; programs take events."""
         asked: TimelineQuery = self.arguments
-        span = _span(asked)
+        span = span_of(asked)
         streams = tuple(dict.fromkeys(asked.stream))
         around, moment = _utc(asked.around), _utc(asked.moment)
 
@@ -72,7 +72,7 @@ class SummaryHandler(ApiHandler):
     )  # fmt: skip
     async def get(self) -> None:
         """An empty one tells when the newest event of the lake was."""
-        self.answer(await self.reader.run(_summary, self.reader, _span(self.arguments)))
+        self.answer(await self.reader.run(_summary, self.reader, span_of(self.arguments)))
 
 
 class LakeHandler(ApiHandler):
@@ -88,7 +88,8 @@ class LakeHandler(ApiHandler):
         self.answer({"demo": None if lake.demo is None else dict(lake.demo)})
 
 
-def _span(asked: SpanQuery) -> Span:
+def span_of(asked: SpanQuery) -> Span:
+    """The span that is asked for; raises Problem if it is empty or too long."""
     span = Span(start=utc(asked.start), end=utc(asked.end))
     if not timedelta(0) < span.end - span.start <= LONGEST:
         raise Problem(

@@ -12,7 +12,7 @@ import structlog
 from lifelog_lake.clock import Clock
 from lifelog_lake.events import Event, new_event, pulled_id
 from lifelog_lake.spans import spans
-from lifelog_lake.spool import Batch, Spool
+from lifelog_lake.spool import Batch, Gap, Spool
 
 REASONS = {
     "present": "The lake had these rows already.",
@@ -40,8 +40,12 @@ class Notes:
     def gaps(self, stream: str, batch: Batch) -> None:
         """Record the seqs that were given but can't be read."""
         self._write(
-            self._event(gap.kind, stream, batch.epoch, gap.first, gap.last) for gap in batch.gaps
-        )
+            self._event(
+                gap.kind, stream, batch.epoch, gap.first, gap.last,
+                times=gap.times or self._times(stream, batch, gap),
+            )
+            for gap in batch.gaps
+        )  # fmt: skip
 
     def present(self, stream: str, epoch: str, seqs: Iterable[int]) -> None:
         """Record the seqs whose rows the lake has under another seq."""
@@ -95,6 +99,15 @@ class Notes:
                 last_seq=data.get("last_seq"),
             )
 
+    def _times(self, stream: str, batch: Batch, gap: Gap) -> tuple[int, int]:
+        """Between which times the rows of a gap were recorded, by the rows around it."""
+        before = [one for one in batch.records if one.seq < gap.first][-1:]
+        if not before and (kept := self._spool.outlet(stream).newest_acked()) is not None:
+            before = [kept]
+        after = [one for one in batch.records if one.seq > gap.last][:1]
+        until = after[0].fields["at"] if after else self._clock.wall_us()
+        return (before[0].fields["at"] if before else until), until
+
     def _event(
         self,
         kind: str,
@@ -103,6 +116,7 @@ class Notes:
         first: int | None,
         last: int | None,
         reason: str | None = None,
+        times: tuple[int, int] | None = None,
     ) -> Event:
         return new_event(
             "lifecycle",
@@ -117,4 +131,5 @@ class Notes:
                 "last_seq": last,
                 "reason": reason or REASONS[kind],
             },
+            extra=None if times is None else {"from": times[0], "to": times[1]},
         )

@@ -52,7 +52,8 @@ was given; its seq is the batch's last.
 A reader passes over types it doesn't know, so that a later version may add one.
 
 ``state.json`` is one JSON object; its ``crc`` is the CRC-32 (8 hexadecimal digits) of the object
-without it, written without blanks, the keys in their order.
+without it, written without blanks, the keys in their order. An earlier version's lacks
+``dropped_times``: when the rows of each drop were recorded.
 
 Rules
 -----

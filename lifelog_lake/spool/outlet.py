@@ -30,11 +30,15 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """Seqs, inclusive, that were given but can't be read: dropped, quarantined or lost."""
+    """Seqs, inclusive, that were given but can't be read: dropped, quarantined or lost.
+
+    ``times``: when the first and the last of the rows were recorded, µs since 1970 UTC, if known.
+    """
 
     first: int
     last: int
     kind: str
+    times: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,6 +275,25 @@ class Outlet:
         newest = max(lines, key=lambda line: line.seq, default=None)
         return None if newest is None else Record(newest.seq, orjson.loads(newest.payload))
 
+    def kept(self, since_us: int, within_s: float) -> list[Record]:
+        """What is still here, shipped or not, of segments written to since a time; in its order.
+
+        Raises :class:`~lifelog_lake.errors.Locked` if the stream's lock isn't to be had in time.
+        """
+        with self._files.locked_within(within_s):
+            paths = [
+                path
+                for path in sorted(self._files.acked_dir.glob("*/*.seg"))
+                if path.stat().st_mtime >= since_us / 1e6
+            ]
+            paths += [name.path for name in self._files.segments()]
+            contents = [path.read_bytes() for path in paths]
+        return [
+            Record(line.seq, orjson.loads(line.payload))
+            for content in contents
+            for line in _records(content, -1)
+        ]
+
     def stats(self, within_s: float | None = None) -> StreamStats:
         """How the stream stands, from its files.
 
@@ -329,6 +352,7 @@ def _damaged(piece: _Piece, start: int, end: int) -> DamagedBytes:
 
 def _gaps(state: StreamState, first: int, last: int, damaged: bool) -> Iterator[Gap]:
     """The seqs that aren't there, cut where a recorded drop explains them."""
+    times = {first: (began, ended) for first, began, ended in state.dropped_times}
     for dropped_first, dropped_last in sorted(state.dropped):
         if dropped_last < first or dropped_first > last:
             continue
@@ -336,7 +360,12 @@ def _gaps(state: StreamState, first: int, last: int, damaged: bool) -> Iterator[
             yield Gap(
                 first=first, last=dropped_first - 1, kind="quarantined" if damaged else "lost"
             )
-        yield Gap(first=max(first, dropped_first), last=min(last, dropped_last), kind="dropped")
+        yield Gap(
+            first=max(first, dropped_first),
+            last=min(last, dropped_last),
+            kind="dropped",
+            times=times.get(dropped_first),
+        )
         first = dropped_last + 1
     if first <= last:
         yield Gap(first=first, last=last, kind="quarantined" if damaged else "lost")
@@ -346,6 +375,12 @@ def _records(content: bytes, acked: int) -> Iterator[Line]:
     for item in scan(content):
         if isinstance(item, Line) and item.kind == b"R" and item.seq > acked:
             yield item
+
+
+def times_of(content: bytes, acked: int) -> tuple[int, int] | None:
+    """When the first and the last record above ``acked`` of a segment were recorded."""
+    first, last = _first_at(content, acked), _last_at(content, acked)
+    return None if first is None or last is None else (first, last)
 
 
 def _first_at(content: bytes, acked: int) -> int | None:

@@ -22,7 +22,7 @@ from lifelog_lake.locks import FileLock
 from lifelog_lake.spool import blobs
 from lifelog_lake.spool.files import StreamFiles, translated
 from lifelog_lake.spool.inlet import Inlet
-from lifelog_lake.spool.outlet import Outlet, Record, StreamStats
+from lifelog_lake.spool.outlet import Outlet, Record, StreamStats, times_of
 from lifelog_lake.spool.renew import renew
 from lifelog_lake.spool.state import StreamState
 from lifelog_lake.validate import JSON, clean_text
@@ -240,7 +240,8 @@ class Spool:
             name = pending[0]
             assert name.last is not None
             span = (max(name.first, state.acked + 1), name.last)
-            files.write_state(state.with_drop(span), at="drop")
+            times = times_of(name.path.read_bytes(), state.acked)
+            files.write_state(state.with_drop(span, times), at="drop")
             freed = name.path.stat().st_size
             fsio.unlink(name.path, at="drop")
             for seq, _, path in blobs.names(files.epoch_dir):

@@ -21,15 +21,17 @@ class StreamState:
     """The current epoch and how far it got.
 
     ``acked``: last seq that is in the lake, -1 for none. ``dropped``: inclusive ranges that a
-    policy removed before they were shipped. ``check_ids_to``: rows up to this seq were offered
-    before and are left out if the lake has their id. ``generation``: of the lake that the acks
-    came from, ``<lake id>/<number>``, empty before the first ack.
+    policy removed before they were shipped; ``dropped_times``: the first seq of each, and when its
+    first and last row were recorded (µs since 1970 UTC). ``check_ids_to``: rows up to this seq were
+    offered before and are left out if the lake has their id. ``generation``: of the lake that the
+    acks came from, ``<lake id>/<number>``, empty before the first ack.
     """
 
     epoch: str
     acked: int = -1
     acked_at: int | None = None
     dropped: tuple[tuple[int, int], ...] = ()
+    dropped_times: tuple[tuple[int, int, int], ...] = ()
     check_ids_to: int = -1
     generation: str = ""
 
@@ -40,6 +42,7 @@ class StreamState:
             "acked": self.acked,
             "acked_at": self.acked_at,
             "dropped": self.dropped,
+            "dropped_times": self.dropped_times,
             "check_ids_to": self.check_ids_to,
             "generation": self.generation,
         }
@@ -54,12 +57,16 @@ class StreamState:
             acked=seq,
             acked_at=at_us,
             generation=generation,
-            dropped=tuple(span for span in self.dropped if span[1] > seq),
+            dropped=(left := tuple(span for span in self.dropped if span[1] > seq)),
+            dropped_times=tuple(
+                times for times in self.dropped_times if any(times[0] == span[0] for span in left)
+            ),
         )
 
-    def with_drop(self, span: tuple[int, int]) -> StreamState:
-        """The state after a policy removed an inclusive range of pending seqs."""
-        return replace(self, dropped=(*self.dropped, span))
+    def with_drop(self, span: tuple[int, int], times: tuple[int, int] | None) -> StreamState:
+        """The state after a policy removed an inclusive range of pending seqs, recorded then."""
+        known = self.dropped_times if times is None else (*self.dropped_times, (span[0], *times))
+        return replace(self, dropped=(*self.dropped, span), dropped_times=known)
 
 
 class StateFile:
@@ -100,6 +107,11 @@ def parse_state(path: Path) -> StreamState:
             acked=int(content["acked"]),
             acked_at=content["acked_at"],
             dropped=tuple((int(first), int(last)) for first, last in content["dropped"]),
+            # What an earlier version wrote doesn't tell of times.
+            dropped_times=tuple(
+                (int(first), int(began), int(ended))
+                for first, began, ended in content.get("dropped_times", ())
+            ),
             check_ids_to=int(content["check_ids_to"]),
             generation=str(content["generation"]),
         )

@@ -13,6 +13,7 @@ import structlog
 
 from lifelog_lake.errors import LifelogError
 from lifelog_lake.ui.bar import Bar
+from lifelog_lake.ui.coverage import Coverage
 from lifelog_lake.ui.cursor import Cursor
 from lifelog_lake.ui.views import Views
 
@@ -33,9 +34,10 @@ class Timeline:
         self.bar = Bar()
         self.views = Views()
         self.cursor = Cursor()
+        self.coverage = Coverage()
         self._links = [
             widgets.jslink((self.bar, "view"), (other, "view"))
-            for other in (self.views, self.cursor)
+            for other in (self.views, self.cursor, self.coverage)
         ]
         self.lane = widgets.Box(children=(_said("The lanes are coming …"),))
         self.lane.add_class("ll").add_class("ll-lane")
@@ -43,7 +45,7 @@ class Timeline:
         self.legend.add_class("ll")
         lanes = widgets.VBox([self.lane, self.legend, self.cursor])
         lanes.add_class("ll").add_class("ll-lanes")
-        self.widget = widgets.VBox([self.bar, lanes, self.views])
+        self.widget = widgets.VBox([self.bar, lanes, self.coverage, self.views])
         self.widget.add_class("ll-page")
         self._drawn: dict[str, Any] = {}
         self._drawn_s = float("-inf")

@@ -6,17 +6,23 @@ import itertools
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
 import pytest
 
 from lifelog_lake.clock import utc
+from lifelog_lake.collect.health import read_status
+from lifelog_lake.collect.today import lost_today
 from lifelog_lake.pause import clear_pause, set_pause
+from lifelog_lake.recall.coverage import by_hour
 from lifelog_lake.recall.lake import open_lake
+from lifelog_lake.spool import Spool
 from tests.fixtures.day import MIDNIGHT_US, Day
 
 SCREEN = """
@@ -222,3 +228,50 @@ def _each(part: pl.DataFrame, stream: str) -> list[tuple[str, str]]:
 def test_it_ends_now(lived: tuple[Day, pl.DataFrame]) -> None:
     _, offline = lived
     assert offline["end"].max() == _at(END)
+
+
+def test_status_counts_what_was_lost_today(
+    lived: tuple[Day, pl.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day, _ = lived
+    monkeypatch.setattr("tzlocal.get_localzone", lambda: ZoneInfo("UTC"))
+    with closing(Spool.of(day.home, day.clock)) as spool:
+        status = read_status(day.home.run)
+        lost = lost_today(spool, status, day.clock, alive=True)
+        told = {(one.stream, one.reason.split()[0]): one.minutes for one in lost}
+        assert told == {
+            ("screen", "no"): 2,
+            ("screen", "lifelog"): 20,
+            ("screen", "The"): 14,
+            ("screen", "There"): 10,
+            ("sensor", "lifelog"): 20,
+            ("sensor", "The"): 14,
+        }
+
+
+def test_status_counts_from_a_kill_until_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tzlocal.get_localzone", lambda: ZoneInfo("UTC"))
+    day = Day(tmp_path / "home")
+    day.until("06:00")
+    day.start()
+    day.until("06:10")
+    day.kill()
+    day.until("07:10")
+    with closing(Spool.of(day.home, day.clock)) as spool:
+        status = read_status(day.home.run)
+        lost = {one.stream: one for one in lost_today(spool, status, day.clock, alive=False)}
+    assert {name: one.minutes for name, one in lost.items()} == {"screen": 60, "sensor": 60}
+    assert "killed" in lost["screen"].reason
+
+
+def test_hours_add_up(lived: tuple[Day, pl.DataFrame]) -> None:
+    day, _ = lived
+    found = open_lake(day.home.lake_url).coverage(_at("00:00"), _at("24:00"), clock=day.clock)
+    hours = by_hour(found, "Asia/Kathmandu")  # its hours begin at a quarter past ours
+    assert hours["minutes"].sum() == found["minutes"].sum()
+    eight = hours.filter(pl.col("at") == _at("08:15"), state="lost").row(0, named=True)
+    assert eight["minutes"] == 10
+    assert eight["reasons"] == ["screen: There is no display. Plug it in."]
+    assert by_hour(found.clear(), "UTC").is_empty()

@@ -13,6 +13,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from lifelog_lake.ledger import STATES
 from lifelog_lake.recall.detail import CAPTURED
 from lifelog_lake.recall.journal.model import Input, NewEntry, Time, Zone, storable
 from lifelog_lake.recall.journal.pages import MOST_ROWS
@@ -200,6 +201,31 @@ class SummaryOut(Out):
     streams: list[dict[str, Any]]
     devices: list[dict[str, Any]]
     newest_at: Stamp | None
+
+
+class CoverageQuery(SpanQuery):
+    """Whose minutes, and by which hours."""
+
+    stream: tuple[Literal[CAPTURED], ...] = Field((), description="None: all.")  # type: ignore[valid-type]
+    device: Annotated[tuple[Name, ...], Field(max_length=MOST_NAMES)] = Field(
+        (), description="None: all."
+    )
+    zone: Zone = Field("UTC", description="IANA name of the zone whose hours they are.")
+
+
+class HourOut(Out):
+    """The minutes of an hour that were in one state, of all streams together."""
+
+    at: Stamp = Field(description="When the hour begins.")
+    state: Literal[STATES]  # type: ignore[valid-type]
+    minutes: int
+    reasons: list[str] = Field(description="The longest ones, each with its stream.")
+
+
+class CoverageOut(Out):
+    """Hours, in their order."""
+
+    hours: list[HourOut]
 
 
 class LakeOut(Out):

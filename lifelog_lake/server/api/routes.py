@@ -27,6 +27,7 @@ from lifelog_lake.server.api.ingest import OverlandHandler, OwnTracksHandler, Re
 from lifelog_lake.server.api.operation import Answer, ApiHandler, operation
 from lifelog_lake.server.api.revisions import HistoryHandler, UndeleteHandler
 from lifelog_lake.server.blobs import BlobHandler
+from lifelog_lake.server.coverage import CoverageHandler
 from lifelog_lake.server.health import AlertsHandler, HealthHandler, MetricsHandler
 from lifelog_lake.server.thumbnails import ThumbnailHandler
 from lifelog_lake.server.timeline import LakeHandler, SummaryHandler, TimelineHandler
@@ -65,6 +66,7 @@ ROUTES: tuple[tuple[str, type[ApiHandler]], ...] = (
     ("/auth/password", PasswordHandler),
     ("/timeline", TimelineHandler),
     ("/summary", SummaryHandler),
+    ("/coverage", CoverageHandler),
     ("/thumbnails/{sha256}", ThumbnailHandler),
     ("/lake", LakeHandler),
     ("/alerts", AlertsHandler),
