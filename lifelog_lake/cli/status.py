@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
+from lifelog_lake import clock_check
 from lifelog_lake.cli.options import HomeOption, JsonOption, here
 from lifelog_lake.cli.output import ago, as_iso, is_terminal, out, say, say_json
+from lifelog_lake.clock import US_PER_S
+from lifelog_lake.clock_check import LEAST_US, MOST_US, ClockCheck
 from lifelog_lake.errors import LifelogError
 
 if TYPE_CHECKING:
@@ -73,6 +76,7 @@ def status(context: typer.Context, home: HomeOption = None, as_json: JsonOption 
         pause=in_force,
     )
     if as_json:
+        checked = clock_check.read(opened.run)
         say_json(
             {
                 "device": opened.device,
@@ -90,6 +94,7 @@ def status(context: typer.Context, home: HomeOption = None, as_json: JsonOption 
                 "findings": list(board.findings),
                 "remarks": list(board.remarks),
                 "lost_today": [dataclasses.asdict(one) for one in lost],
+                "clock": None if checked is None else dataclasses.asdict(checked),
                 **_checks(said or {}, running=board.running),
             }
         )
@@ -141,9 +146,23 @@ def _places(opened: Home, board: Board, said: Mapping[str, object], now_us: int)
         version = f" ({server['version']})" if server["version"] else ""
         checked = ago(server["checked_at"], now_us)
         yield f"Server    ActivityWatch is {server['state']}{version}, checked {checked}"
+    if (clock := clock_check.read(opened.run)) is not None:
+        yield f"Clock     {clock_words(clock)}"
     endpoint = said.get("endpoint")
     if isinstance(endpoint, dict) and endpoint["url"]:
         yield f"Health    {endpoint['url']}/healthz"
+
+
+def clock_words(checked: ClockCheck) -> str:
+    """``right by the store's clock (within 0.3 s)``, or how wrong it is."""
+    within = f"within {checked.within_us / US_PER_S:.1f} s"
+    if abs(checked.ahead_us) <= max(checked.within_us, LEAST_US):
+        return f"right by the store's clock ({within})"
+    way = "ahead of" if checked.ahead_us > 0 else "behind"
+    wrong = f"{abs(checked.ahead_us) / US_PER_S:.1f} s {way} the store's ({within})"
+    if abs(checked.ahead_us) > MOST_US:
+        return f"{wrong}; times aren't corrected: set the clock"
+    return f"{wrong}; times are corrected on their way into the lake"
 
 
 def _pages(home: Home) -> str:

@@ -96,7 +96,6 @@ def to_table(
         "device": pa.repeat(pa.scalar(device, pa.string()), count),
         "epoch": pa.repeat(pa.scalar(epoch, pa.string()), count),
         "seq": pa.array([seq for seq, _ in rows], pa.int64()),
-        "skew_us": pa.nulls(count, pa.int64()),
         "extra": pa.array([_json(_extra(row, stream)) for row in fields], pa.string()),
         "ingested_at": pa.repeat(pa.scalar(ingested_at, _SCALARS["timestamp"]), count),
         PARTITION: pa.array([day(row["at"]) for row in fields], pa.date32()),

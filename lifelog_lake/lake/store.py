@@ -35,11 +35,15 @@ class Property:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stat:
-    """Size of an object, when it was written (seconds since 1970), a tag of this very writing."""
+    """Size of an object, when it was written (seconds since 1970), a tag of this very writing.
+
+    ``server_date``: what the server said the time was (HTTP's ``Date``); None where there is none.
+    """
 
     size_bytes: int
     modified_s: float
     tag: str
+    server_date: str | None = None
 
 
 class Log(Protocol):

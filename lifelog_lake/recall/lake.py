@@ -140,8 +140,9 @@ class Lake:
 
         Columns: stream, device, id, at and end (UTC; no end is a moment), label (the stream as a
         person reads it), text (the event in a few words), blob (sha256), blob_bytes, media_type,
-        duration, app, title, url, tz (zone of the device then), local (``at`` by this machine's
-        clock). Raises :class:`~lifelog_lake.errors.UsageError` for what is no time or no stream.
+        duration, app, title, url, tz (zone of the device then), time_quality (``checked`` by the
+        store's clock, ``corrected`` by it, or ``unknown``), local (``at`` by this machine's clock).
+        Raises :class:`~lifelog_lake.errors.UsageError` for what is no time or no stream.
         """
         there = self.streams()
         if self._home is not None:  # what this home wrote may not be in a table yet

@@ -40,7 +40,16 @@ SCHEMA = pl.Schema(
         "title": pl.String(),
         "url": pl.String(),
         "tz": pl.String(),
+        "time_quality": pl.String(),
     }
+)
+#: By the correction that a row's time contains.
+_QUALITY = (
+    pl.when(pl.col("skew_us").is_null())
+    .then(pl.lit("unknown"))
+    .when(pl.col("skew_us") == 0)
+    .then(pl.lit("checked"))
+    .otherwise(pl.lit("corrected"))
 )
 
 #: The columns that say in a few words what an event of a stream was.
@@ -132,6 +141,7 @@ def _events(
             pl.col("text", "blob", "blob_bytes", "media_type", "app", "title", "url", "tz").first(
                 ignore_nulls=True
             ),
+            time_quality=_QUALITY.sort_by("at").first(),
         )
         .with_columns(
             stream=pl.lit(stream),

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from lifelog_lake.clock_check import MOST_US
 from lifelog_lake.lake.schema import day
 from lifelog_lake.lake.table import Snapshot, StreamTable
 from lifelog_lake.ship.notes import Notes
@@ -128,6 +129,6 @@ class Guard:
     def _present(self, snapshot: Snapshot, records: list[Record]) -> set[str]:
         if not records:
             return set()
-        times = [record.fields["at"] for record in records]
+        times = [record.fields["at"] + by for record in records for by in (-MOST_US, 0, MOST_US)]
         ids = [record.fields["id"] for record in records]
         return snapshot.ids_among(ids, {day(at) for at in times}, min(times), max(times))

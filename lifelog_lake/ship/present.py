@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lifelog_lake.clock import MAX_US, MIN_US
+from lifelog_lake.clock_check import MOST_US
 from lifelog_lake.events import is_pulled
 from lifelog_lake.lake.schema import day
 from lifelog_lake.lake.table import Snapshot
@@ -35,7 +36,9 @@ def leave_out_present(
     ]
     if not doubtful:
         return Rows(keep=batch.records, left_out=())
-    times = [record.fields["at"] for record in doubtful]
+    # Times of our own rows may have been corrected when they were shipped first.
+    slack = 0 if all(is_pulled(record.fields["id"]) for record in doubtful) else MOST_US
+    times = [record.fields["at"] + by for record in doubtful for by in {-slack, 0, slack}]
     present = snapshot.ids_among(
         [record.fields["id"] for record in doubtful],
         None if at_any_time else {day(at) for at in times},

@@ -38,6 +38,7 @@ from lifelog_lake.ship.meter import Moving
 from lifelog_lake.ship.notes import Notes
 from lifelog_lake.ship.present import leave_out_present
 from lifelog_lake.ship.refusals import Refusals
+from lifelog_lake.ship.skew import Skew
 from lifelog_lake.spool import Batch, Spool, StreamState
 
 MOST_CONFLICTS = 50
@@ -79,6 +80,7 @@ class Shipper:
         self._notes = Notes(spool, clock)
         self._guard = Guard(spool, self._notes)
         self._refusals = Refusals(home.run)
+        self._skew = Skew(clock)
 
     @classmethod
     def of(cls, home: Home, clock: Clock | None = None) -> Shipper:
@@ -109,6 +111,8 @@ class Shipper:
             self._tables.clear()
             self._guard = Guard(self._spool, self._notes)
             self._mark = identity.mark
+        self._skew.sample(self._target)
+        self._skew.show(self._home.run)
         done = Shipped()
         streams = self._spool.streams()
         for stream in [
@@ -219,7 +223,10 @@ class Shipper:
             self._ship_notes(generation, done)
         table = to_table(
             stream,
-            [(record.seq, record.fields) for record in brought.records],
+            [
+                (record.seq, record.fields)
+                for record in self._skew.correct(stream, brought.records, batch.appends)
+            ],
             device=self._spool.device,
             epoch=batch.epoch,
             ingested_at=self._clock.wall_us(),

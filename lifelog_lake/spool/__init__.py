@@ -85,11 +85,12 @@ Rules
 """
 
 from lifelog_lake.spool.check import SpoolReport, StreamReport, check
-from lifelog_lake.spool.outlet import Batch, Gap, Outlet, Record, StreamStats
+from lifelog_lake.spool.outlet import Append, Batch, Gap, Outlet, Record, StreamStats
 from lifelog_lake.spool.queue import Spool
 from lifelog_lake.spool.state import StreamState
 
 __all__ = [
+    "Append",
     "Batch",
     "Gap",
     "Outlet",

@@ -14,7 +14,7 @@ from lifelog_lake import fsio
 from lifelog_lake.clock import Clock
 from lifelog_lake.spool import blobs
 from lifelog_lake.spool.files import StreamFiles
-from lifelog_lake.spool.segment import NO_ROOM, Line, SegmentName, parse_name, scan
+from lifelog_lake.spool.segment import NO_ROOM, Line, SegmentName, parse, parse_name, scan
 from lifelog_lake.spool.state import StreamState
 
 BATCH_BYTES = 8 * 2**20
@@ -42,6 +42,17 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Append:
+    """What the clocks said when a batch of seqs, inclusive, was appended; µs."""
+
+    first: int
+    last: int
+    boot_id: str
+    wall_us: int
+    boot_us: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DamagedBytes:
     """Bytes of a segment that are no right line, and where they lay."""
 
@@ -52,7 +63,10 @@ class DamagedBytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Consecutive seqs ``first`` to ``last`` of one epoch: records, and the gaps among them."""
+    """Consecutive seqs ``first`` to ``last`` of one epoch: records, and the gaps among them.
+
+    ``appends`` say when they were appended, in the order of the seqs; some may be missing.
+    """
 
     epoch: str
     first: int
@@ -60,6 +74,7 @@ class Batch:
     records: tuple[Record, ...]
     gaps: tuple[Gap, ...] = ()
     damage: tuple[DamagedBytes, ...] = ()
+    appends: tuple[Append, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +99,7 @@ class _Piece:
     last: int
     offset: int
     content: bytes
+    boot_id: str
 
 
 class Outlet:
@@ -135,14 +151,19 @@ class Outlet:
         records: list[Record] = []
         gaps: list[Gap] = []
         damage: list[DamagedBytes] = []
+        appends: list[Append] = []
         expected = after + 1
         for piece in pieces:
             damaged = False
+            first = expected
             for item in scan(piece.content):
                 if not isinstance(item, Line):
                     damaged = True
                     damage.append(_damaged(piece, item.start, item.end))
                     continue
+                if item.kind == b"C" and item.seq >= first:
+                    appends += _append(item, first, piece.boot_id)
+                    first = item.seq + 1
                 if item.kind != b"R" or not expected <= item.seq <= piece.last:
                     continue
                 if item.seq > expected:
@@ -151,12 +172,14 @@ class Outlet:
                 expected = item.seq + 1
                 if len(records) >= max_rows:
                     self._read_to = (piece.name.path, piece.offset + item.end, item.seq)
-                    return _batch(epoch, after, expected, records, gaps, damage)
+                    return _batch(epoch, after, expected, records, gaps, damage, appends)
             gaps += _gaps(state, expected, piece.last, damaged)
             expected = max(expected, piece.last + 1)
             self._read_to = (piece.name.path, piece.offset + len(piece.content), expected - 1)
         return (
-            _batch(epoch, after, expected, records, gaps, damage) if expected > after + 1 else None
+            _batch(epoch, after, expected, records, gaps, damage, appends)
+            if expected > after + 1
+            else None
         )
 
     def _pieces(self, after: int) -> Iterator[_Piece]:
@@ -177,9 +200,10 @@ class Outlet:
             if self._read_to is not None and self._read_to[::2] == (name.path, after):
                 offset = self._read_to[1]
             with name.path.open("rb") as file:
+                boot_id = _boot_of(file.readline())
                 file.seek(offset)
                 content = file.read(size - offset if size >= 0 else -1)
-            yield _Piece(name, last, offset, content)
+            yield _Piece(name, last, offset, content, boot_id)
             total += len(content)
             if total >= BATCH_BYTES:
                 return
@@ -331,6 +355,7 @@ def _batch(
     records: list[Record],
     gaps: list[Gap],
     damage: list[DamagedBytes],
+    appends: list[Append],
 ) -> Batch:
     return Batch(
         epoch=epoch,
@@ -339,7 +364,25 @@ def _batch(
         records=tuple(records),
         gaps=tuple(gaps),
         damage=tuple(damage),
+        appends=tuple(appends),
     )
+
+
+def _append(end: Line, first: int, boot_id: str) -> Iterator[Append]:
+    """When a batch was appended, by the line that ends it."""
+    said = orjson.loads(end.payload)
+    if isinstance(wall_us := said.get("wall_us"), int) and isinstance(
+        boot_us := said.get("boot_us"), int
+    ):
+        yield Append(first=first, last=end.seq, boot_id=boot_id, wall_us=wall_us, boot_us=boot_us)
+
+
+def _boot_of(header: bytes) -> str:
+    """The boot that a segment was begun in; empty if its first line is damaged."""
+    line = parse(header, 0)
+    if line is None or line.kind != b"H":
+        return ""
+    return str(orjson.loads(line.payload).get("boot_id") or "")
 
 
 def _damaged(piece: _Piece, start: int, end: int) -> DamagedBytes:

@@ -188,6 +188,7 @@ class S3Target:
             size_bytes=found["ContentLength"],
             modified_s=found["LastModified"].timestamp(),
             tag=f"{found['ETag']} {found['LastModified']}",
+            server_date=found.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date"),
         )
 
     def keys(self, prefix: str) -> Iterator[str]:
