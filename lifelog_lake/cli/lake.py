@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lifelog_lake.cli.options import HomeOption, JsonOption, extra, here, refuse_second
 from lifelog_lake.cli.output import err, number, say, say_json
+from lifelog_lake.clock import US_PER_S
 from lifelog_lake.errors import LifelogError, UsageError
 from lifelog_lake.units import size
+
+if TYPE_CHECKING:
+    from lifelog_lake.care.repair import Repaired
+    from lifelog_lake.lake.verify import Report
+
+DAY_US = 86_400 * US_PER_S
 
 
 def add_to(app: typer.Typer) -> None:
@@ -79,61 +86,127 @@ def verify(
     read_data: Annotated[
         bool, typer.Option("--read-data", help="Read every byte and compare it with its hash.")
     ] = False,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            "--sample",
+            metavar="DAYS",
+            min=1,
+            max=3660,
+            help="Read today's share of the bytes; all of them in so many days.",
+        ),
+    ] = None,
+    repair: Annotated[
+        bool,
+        typer.Option(
+            "--repair", help="Mend what is found, or set it aside with a record; deletes nothing."
+        ),
+    ] = False,
+    copy: Annotated[
+        str | None,
+        typer.Option("--from", metavar="URL", help="A copy of the lake to fetch from."),
+    ] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Prove that the lake has every row once and every file as it was written.
 
-    Exit code 1 if there are findings, 3 if the lake can't be reached.
+    Exit code 1 if there are findings (that are left, with --repair), 3 if the lake can't be
+    reached.
 
     \b
     Examples:
       lifelog verify
       lifelog verify --read-data
+      lifelog verify --sample 30
+      lifelog verify --read-data --repair --from /mnt/backup/lake
     """
     from lifelog_lake.clock import SystemClock
 
+    if copy is not None and not repair:
+        raise UsageError("--from is for --repair.", hint="Add --repair.")
     with extra("Verifying the lake", "device"):
         from lifelog_lake.care import verified
+        from lifelog_lake.care.repair import repair as repair_lake
         from lifelog_lake.lake import parse_url, require_known
+        from lifelog_lake.lake.verify import Share
         from lifelog_lake.lake.verify import verify as verify_lake
     opened = here(context, home)
     store = parse_url(opened.lake_url, opened)
     require_known(opened, store)
-    if sys.stderr.isatty():
+    clock = SystemClock()
+    share = None if sample is None else Share(days=sample, today=clock.wall_us() // DAY_US)
+
+    def check() -> Report:
+        if not sys.stderr.isatty():
+            return verify_lake(store, read_data=read_data, share=share)
         with err().status("Verifying …") as line:
-            report = verify_lake(
+            return verify_lake(
                 store,
                 read_data=read_data,
+                share=share,
                 progress=lambda where: line.update(f"Verifying {where} …"),
             )
-    else:
-        report = verify_lake(store, read_data=read_data)
+
+    report, repaired = check(), None
+    if repair and report.findings:
+        source = None if copy is None else parse_url(copy, opened)
+        repaired = repair_lake(opened, store, source, report, check, clock)
+        report = repaired.report
     try:
-        verified.keep(
-            store, report, at=SystemClock().wall_us(), device=opened.device, read_data=read_data
-        )
+        verified.keep(store, report, at=clock.wall_us(), device=opened.device, read_data=read_data)
     except LifelogError as error:
         told = f"The hub's health page won't know of this result: {error}"
         err().print(told, markup=False, highlight=False)
     if as_json:
-        say_json({"lake": opened.lake_url, "read_data": read_data, **dataclasses.asdict(report)})
-    else:
-        for loss in report.recorded:
-            say(f"Recorded when it happened: {loss}")
-        for finding in report.findings:
-            say(f"Finding: {finding.where}: {finding.message}", style="yellow")
-            say(f"         {finding.hint}")
-        looked = ", ".join(
-            (
-                number(report.tables, "table"),
-                number(report.rows, "row"),
-                number(report.files, "file"),
-                number(report.blobs, "blob"),
-            )
+        told_repair = None if repaired is None else {
+            "done": [dataclasses.asdict(one) for one in repaired.done],
+            "offered": repaired.offered,
+            "lost": repaired.lost,
+        }  # fmt: skip
+        say_json(
+            {
+                "lake": opened.lake_url,
+                "read_data": read_data,
+                "repair": told_repair,
+                **dataclasses.asdict(report),
+            }
         )
-        read = f", {size(report.bytes_read)} read" if read_data else ""
-        found = number(len(report.findings), "finding") if report.findings else "No findings"
-        say(f"{found} in {looked}{read}: {opened.lake_url}")
+    else:
+        if repaired is not None:
+            _say_repaired(repaired)
+        _say_report(report, opened.lake_url, reads=read_data or sample is not None)
     if report.findings:
         raise typer.Exit(1)
+
+
+def _say_repaired(repaired: Repaired) -> None:
+    words = {"mended": "Mended", "set-aside": "Set aside", "left": "Left"}
+    for one in repaired.done:
+        say(f"{words[one.outcome]}: {one.finding.where}: {one.finding.message}", style="yellow")
+        say(f"  {one.message}")
+    for stream in repaired.offered:
+        say(f"Offered again what this device keeps of {stream}.")
+    for what in repaired.lost:
+        say(f"Lost, and on record: {what}", style="yellow")
+
+
+def _say_report(report: Report, url: str, *, reads: bool) -> None:
+    for loss in report.recorded:
+        say(f"Recorded when it happened: {loss}")
+    for finding in report.findings:
+        say(f"Finding: {finding.where}: {finding.message}", style="yellow")
+        if finding.depends:
+            say(f"         {finding.depends} depend on it.")
+        say(f"         {finding.hint}")
+    looked = ", ".join(
+        (
+            number(report.tables, "table"),
+            number(report.rows, "row"),
+            number(report.files, "file"),
+            number(report.blobs, "blob"),
+        )
+    )
+    read = f", {size(report.bytes_read)} read" if reads else ""
+    found = number(len(report.findings), "finding") if report.findings else "No findings"
+    say(f"{found} in {looked}{read}: {url}")

@@ -150,6 +150,14 @@ class LocalTarget:
         for directory in sorted({path.parent for path in gone}):
             fsio.sync_dir(directory, at=at)
 
+    def set_aside(self, key: str, aside: str, *, at: str) -> None:
+        """Rename it."""
+        path, other = self.root / key, self.root / aside
+        fsio.make_dirs(other.parent, at=at, root=self.root)
+        fsio.rename(path, other, at=at)
+        fsio.sync_dir(other.parent, at=at)
+        fsio.sync_dir(path.parent, at=at)
+
     def put_blob(self, source: Path, sha256: str, moved: Moved | None = None) -> bool:
         """Copy by offset, sync, rename, sync the directory."""
         return blobs.copy(source, self.blob(sha256), self.root, sha256, moved)

@@ -139,6 +139,12 @@ class Store(Protocol):
     def delete_many(self, keys: Sequence[str], *, at: str) -> None:
         """Remove objects, in no order; durable on return. Quicker than one by one."""
 
+    def set_aside(self, key: str, aside: str, *, at: str) -> None:
+        """Give an object another key, whatever its size; durable on return.
+
+        Killed in between, it has both.
+        """
+
     def put_blob(self, source: Path, sha256: str, moved: Moved | None = None) -> bool:
         """Bring content under its hash, resumable; durable on return, False if it was there.
 

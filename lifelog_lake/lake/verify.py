@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import re
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import unquote
 
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 from deltalake import DeltaTable
@@ -29,7 +32,7 @@ from lifelog_lake.lake.logcheck import (
     read_transactions,
 )
 from lifelog_lake.lake.schema import PARTITION
-from lifelog_lake.lake.store import Store, blob_key, table_key
+from lifelog_lake.lake.store import Store, blob_key, log_key, table_key
 from lifelog_lake.lake.target import parse_url
 from lifelog_lake.spans import Span, spans
 
@@ -46,12 +49,17 @@ Key = tuple[str, str, str]  # device, stream, epoch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that isn't as it should be: kind, where, what, and what to do about it."""
+    """One thing that isn't as it should be: kind, where, what, and what to do about it.
+
+    ``key`` is the object's in the lake, ``depends`` what can't be had without it, in words.
+    """
 
     kind: str
     where: str
     message: str
     hint: str
+    key: str = ""
+    depends: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -60,6 +68,8 @@ class Report:
 
     findings: list[Finding] = field(default_factory=list)
     recorded: list[str] = field(default_factory=list)
+    #: The seqs of the findings ``seq-missing``: device, stream, epoch, first and last.
+    missing: list[tuple[Key, Span]] = field(default_factory=list)
     tables: int = 0
     rows: int = 0
     files: int = 0
@@ -67,28 +77,55 @@ class Report:
     bytes_read: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """The objects that are read today, of a lake that is read whole in ``days`` days.
+
+    Which they are, their names say: nothing has to be remembered, and an object that comes
+    meanwhile has its day too. ``today`` is days since 1970.
+    """
+
+    days: int
+    today: int
+
+    def has(self, key: str) -> bool:
+        """Whether this object's day is today."""
+        return zlib.crc32(key.encode()) % self.days == self.today % self.days
+
+
 def verify(
     where: str | Store,
     *,
     read_data: bool = False,
+    share: Share | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Report:
     """Verify the lake in a store or at an address.
 
-    Raises :class:`LakeUnreachable` if there is none.
+    ``read_data`` reads every object, ``share`` that share of them. Raises
+    :class:`LakeUnreachable` if there is no lake.
     """
     target = parse_url(where) if isinstance(where, str) else where
     if read_identity(target) is None:
         raise LakeUnreachable(
             f"There is no lake at {target.url}.", hint="Check the address and the mount."
         )
-    return _Verification(target, read_data, progress or _silent).run()
+    return _Verification(target, read_data, share, progress or _silent).run()
 
 
 class _Verification:
-    def __init__(self, target: Store, read_data: bool, progress: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        target: Store,
+        read_data: bool,
+        share: Share | None,
+        progress: Callable[[str], None],
+    ) -> None:
         self._target = target
         self._read_data = read_data
+        self._share = share
+        #: Contents that are known to be gone.
+        self._given_up: set[str] = set()
         self._progress = progress
         self._report = Report()
         self._spans: dict[Key, list[Span]] = defaultdict(list)
@@ -110,7 +147,22 @@ class _Verification:
                 self._check_rows(stream, handle)
             self._report.tables += 1
         self._check_seqs()
+        self._settle()
         return self._report
+
+    def _reads(self, key: str) -> bool:
+        return self._read_data or (self._share is not None and self._share.has(key))
+
+    def _settle(self) -> None:
+        """Content whose loss is on record is no finding any more."""
+        known = [
+            one
+            for one in self._report.findings
+            if one.kind == "blob-missing" and one.key in self._given_up
+        ]
+        for one in known:
+            self._report.findings.remove(one)
+            self._report.recorded.append(f"{one.where}: {one.message}")
 
     @contextlib.contextmanager
     def _table_read(self, stream: str) -> Iterator[None]:
@@ -130,38 +182,44 @@ class _Verification:
             key = f"{table_key(stream)}/{unquote(name)}"
             where = f"{stream}/{name}"
             self._report.files += 1
+            depends = f"{action.get('num_records')} rows of {stream}"
+            if (day := action.get(f"partition.{PARTITION}")) is not None:
+                depends += f" on {day}"
             try:
                 found = self._target.stat(key).size_bytes
             except FileNotFoundError:
-                self._find("data-file-missing", where, "A data file is missing.", _RESTORE)
+                self._find(
+                    "data-file-missing", where, "A data file is missing.", _REPAIR, key, depends
+                )
                 continue
             if found != size:
-                self._find("data-file-size", where, f"It has {found} bytes, not {size}.", _RESTORE)
+                message = f"It has {found} bytes, not {size}."
+                self._find("data-file-size", where, message, _REPAIR, key, depends)
                 continue
             match = _HASHED_NAME.fullmatch(key.rpartition("/")[2])
             with self._target.open(key) as file:
-                if self._read_data and match:
+                if match and self._reads(key):
                     self._report.bytes_read += size
                     if hash_of(file) != match[1]:
-                        self._find(
-                            "data-file-damaged", where, "Its bytes don't match its hash.", _RESTORE
-                        )
+                        message = "Its bytes don't match its hash."
+                        self._find("data-file-damaged", where, message, _REPAIR, key, depends)
                         continue
                     file.seek(0)
                 for denial in denials(action, file, columns, ours=match is not None):
-                    self._find("log-differs", where, f"The file has {denial}.", _RESTORE)
+                    message = f"The file has {denial}."
+                    self._find("log-differs", where, message, _RESTORE, key, depends)
 
     def _check_rows(self, stream: str, handle: DeltaTable) -> None:
         columns = ["id", "device", "epoch", "seq", "blob", "blob_bytes"]
         if stream == "lifecycle":
-            columns += ["kind", "stream", "about_epoch", "first_seq", "last_seq"]
+            columns += ["kind", "stream", "about_epoch", "first_seq", "last_seq", "extra"]
         days = sorted({part[PARTITION] for part in handle.partitions()} - {None})
         for day in days:
             rows = handle.to_pyarrow_dataset(partitions=[(PARTITION, "=", day)]).to_table(columns)
             self._report.rows += rows.num_rows
             self._check_ids(f"{stream} {day}", rows["id"])
             self._collect_spans(stream, rows)
-            self._check_blobs(f"{stream} {day}", rows)
+            self._check_blobs(stream, str(day), rows)
             if stream == "lifecycle":
                 self._collect_accounted(rows)
 
@@ -178,54 +236,60 @@ class _Verification:
 
     def _collect_accounted(self, rows: pa.Table) -> None:
         for row in rows.select(
-            ["device", "kind", "stream", "about_epoch", "first_seq", "last_seq"]
+            ["device", "kind", "stream", "about_epoch", "first_seq", "last_seq", "extra"]
         ).to_pylist():
+            extra = object_of(row["extra"])
+            if row["kind"] == "blob-lost" and isinstance(extra.get("blob"), str):
+                self._given_up.add(blob_key(extra["blob"]))
             if row["first_seq"] is None:
                 continue
             span = (row["first_seq"], row["last_seq"])
+            # A repair speaks of rows of any device.
+            device = str(extra.get("device") or row["device"])
             if row["kind"] in ACCOUNTED:
-                self._accounted[(row["device"], row["stream"], row["about_epoch"])].append(span)
+                self._accounted[(device, row["stream"], row["about_epoch"])].append(span)
             if row["kind"] in GONE:
                 self._report.recorded.append(
-                    f"{row['device']} {row['stream']}: seqs {span[0]} to {span[1]} {row['kind']}"
+                    f"{device} {row['stream']}: seqs {span[0]} to {span[1]} {row['kind']}"
                 )
 
-    def _check_blobs(self, where: str, rows: pa.Table) -> None:
-        named = (
-            rows.filter(pc.is_valid(rows["blob"])).group_by(["blob", "blob_bytes"]).aggregate([])
-        )
-        for sha256, size in zip(
-            named["blob"].to_pylist(), named["blob_bytes"].to_pylist(), strict=True
-        ):
+    def _check_blobs(self, stream: str, day: str, rows: pa.Table) -> None:
+        named = rows.filter(pc.is_valid(rows["blob"])).group_by(["blob", "blob_bytes"])
+        for one in named.aggregate([([], "count_all")]).to_pylist():
+            sha256, size = one["blob"], one["blob_bytes"]
             if (sha256, size) in self._seen_blobs:
                 continue
             self._seen_blobs.add((sha256, size))
             self._report.blobs += 1
-            self._check_blob(where, sha256, size)
+            depends = f"{one['count_all']} rows of {stream} on {day}"
+            if (wrong := self._wrong_with(sha256, size)) is not None:
+                self._find(wrong[0], f"{stream} {day}", wrong[1], _REPAIR,
+                           blob_key(sha256), depends)  # fmt: skip
 
-    def _check_blob(self, where: str, sha256: str, size: int | None) -> None:
+    def _wrong_with(self, sha256: str, size: int | None) -> tuple[str, str] | None:
+        """What is wrong with a content, as kind and sentence."""
+        key = blob_key(sha256)
         try:
-            found = self._target.stat(blob_key(sha256)).size_bytes
+            found = self._target.stat(key).size_bytes
         except FileNotFoundError:
-            self._find("blob-missing", where, f"Blob {sha256} is missing.", _RESTORE)
-            return
+            return "blob-missing", f"Blob {sha256} is missing."
         if size is not None and found != size:
-            self._find(
-                "blob-size", where, f"Blob {sha256} has {found} bytes, not {size}.", _RESTORE
-            )
-        elif self._read_data:
+            return "blob-size", f"Blob {sha256} has {found} bytes, not {size}."
+        if self._reads(key):
             self._report.bytes_read += found
-            with self._target.open(blob_key(sha256)) as file:
-                same = hash_of(file) == sha256
-            if not same:
-                self._find("blob-damaged", where, f"Blob {sha256} has other bytes.", _RESTORE)
+            with self._target.open(key) as file:
+                if hash_of(file) != sha256:
+                    return "blob-damaged", f"Blob {sha256} has other bytes."
+        return None
 
     def _check_seqs(self) -> None:
         known = set()
-        for stream in self._handles:
+        for stream in self._target.streams():
             names, damaged = read_transactions(self._target, stream)
             for file in damaged:
-                self._find("log-damaged", f"{stream}/{file}", "It can't be read.", _RESTORE)
+                entry, depends = f"{log_key(stream)}/{file}", f"The table {stream}"
+                where = f"{stream}/{file}"
+                self._find("log-damaged", where, "It can't be read.", _RESTORE, entry, depends)
             for name in names:  # another program's ids look otherwise
                 device, _, rest = name.partition(f"/{stream}/")
                 if rest and "/" not in name.replace(f"/{stream}/", "", 1):
@@ -250,9 +314,23 @@ class _Verification:
             covered = sorted([*rows, *self._accounted.get(key, [])])
             for span in _missing(covered, -1 if mark is None else mark):
                 self._find("seq-missing", where, f"Seqs {_text(span)} are missing.", _RESTORE)
+                self._report.missing.append((key, span))
 
-    def _find(self, kind: str, where: str, message: str, hint: str) -> None:
-        self._report.findings.append(Finding(kind=kind, where=where, message=message, hint=hint))
+    def _find(
+        self, kind: str, where: str, message: str, hint: str, key: str = "", depends: str = ""
+    ) -> None:
+        self._report.findings.append(
+            Finding(kind=kind, where=where, message=message, hint=hint, key=key, depends=depends)
+        )
+
+
+def object_of(extra: str | None) -> dict[str, Any]:
+    """A column ``extra``; empty for whatever is no object."""
+    try:
+        found = orjson.loads(extra) if extra else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _silent(where: str) -> None:
@@ -260,6 +338,7 @@ def _silent(where: str) -> None:
 
 
 _RESTORE = "Restore it from a backup; the device's kept segments may still have the rows."
+_REPAIR = "Try lifelog verify --repair, with --from and the address of a copy if there is one."
 _REPORT = "Please report this: it should be impossible."
 
 

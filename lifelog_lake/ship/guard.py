@@ -83,6 +83,13 @@ class Guard:
         )
         return False
 
+    def offer_again(self, stream: str, outlet: Outlet, generation: str, why: str) -> bool:
+        """Offer everything that is still kept once more; False if nothing is."""
+        if not outlet.spans(acked=True):
+            return False
+        self._offer_again(stream, outlet.state(), generation, why)
+        return True
+
     def _offer_again(self, stream: str, state: StreamState, generation: str, why: str) -> None:
         self._notes.finding(
             "lake-rolled-back", stream, state.epoch, f"{why} What is kept here was offered again."

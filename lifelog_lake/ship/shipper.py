@@ -46,6 +46,7 @@ MOST_CONFLICTS = 50
 OLD_UPLOAD_S = 86_400.0
 #: Whoever began one a week ago and still wants it starts over.
 ORPHAN_UPLOAD_S = 7 * 86_400.0
+REPAIRED = "A repair took damaged files out of the table."
 Progress = Callable[["Shipped"], None]
 
 
@@ -137,6 +138,14 @@ class Shipper:
         except OSError as error:  # what is kept too long is pruned by the next run
             structlog.get_logger().warning("prune-failed", reason=error.strerror)
         return done
+
+    def offer_again(self, stream: str) -> bool:
+        """Have the next run offer all that the spool still keeps of a stream, shipped or not; the
+        lake takes what it lacks. False if nothing is kept."""
+        if stream not in self._spool.streams():
+            return False
+        mark = require_known(self._home, self._target).mark
+        return self._guard.offer_again(stream, self._spool.outlet(stream), mark, REPAIRED)
 
     def _ship(self, stream: str, generation: str, done: Shipped, progress: Progress | None) -> None:
         if stream not in STREAMS:

@@ -13,10 +13,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from lifelog_lake.care import thumbnails
-from lifelog_lake.clock import SystemClock
+from lifelog_lake.clock import US_PER_S, SystemClock, to_us
 from lifelog_lake.lake import parse_url
 from lifelog_lake.lake.store import blob_key
-from tests.browser.conftest import PHONE, WIDE, Opener, Seen
+from tests.browser.conftest import PHONE, WIDE, Opener, Seen, answers
 from tests.browser.hub import (
     HOSTILE,
     Hub,
@@ -24,13 +24,16 @@ from tests.browser.hub import (
     family,
     minutes_ago,
     picture,
+    ship_events,
     ship_frames,
     wait_until,
 )
 from tests.browser.lanes import LABELS, lane_y, plot
+from tests.fixtures.pulses import MINUTE_US, covered
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
+HOUR_US = 3600 * US_PER_S
 TILES = ".ll-tile[data-index]"
 SAID = ".ll-message h2"
 MOMENT = "dialog.ll-dialog"
@@ -425,3 +428,31 @@ def test_jupyterlab_opens_on_the_same_login(full_hub: Hub, visit: Opener, seen: 
     page.wait_for_timeout(2000)
     expect(page.get_by_text("Jupyter news")).to_have_count(0)  # it would ask another host
     assert not seen.foreign
+
+
+def test_the_heat_map_tells_why_an_hour_was_lost(full_hub: Hub, visit: Opener) -> None:
+    now = to_us(minutes_ago(0)) // HOUR_US * HOUR_US
+    begin, end = now - 5 * HOUR_US, now - 2 * HOUR_US
+    lost = begin + HOUR_US, begin + HOUR_US + 30 * MINUTE_US
+    ship_events(full_hub.home, covered(begin, end, lost=lost, why=HOSTILE), device="covered")
+    page = visit(full_hub)
+    heat = page.locator(".ll-coverage")
+    expect(heat.locator(".ll-coverage-grid button")).to_have_count(0)  # nothing is asked for yet
+    with answers(page, "lifelog/api/coverage"):
+        heat.locator("summary").click()
+    cells = heat.locator(".ll-coverage-row button")
+    expect(cells.first).to_be_visible()
+    half = heat.locator('button[data-lost="50"]')
+    expect(half).to_have_count(1)
+    half.hover()
+    said = heat.locator(".ll-coverage-said")
+    expect(said).to_contain_text("Lost 50 %")
+    expect(said).to_contain_text("screen: <img src=x")
+    assert "\u202e" not in said.inner_text()
+    assert said.inner_text() == half.get_attribute("title")
+    half.click()
+    expect(page.locator(".ll-span-text")).to_contain_text(":00")
+    assert query_of(page)["range"] == ["hour"]
+    page.reload()
+    expect(heat.locator(".ll-coverage-row button").first).to_be_visible()  # it stays open
+    expect(half).to_have_count(1)

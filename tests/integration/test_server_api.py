@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -32,6 +32,7 @@ from tests.browser.hub import (
     start_hub,
     wait_until,
 )
+from tests.fixtures.pulses import MINUTE_US, covered
 
 EVIL = b"<!doctype html><script>alert(1)</script>"
 BIG = bytes(range(256)) * 5000
@@ -408,3 +409,28 @@ def test_a_lake_that_is_gone_is_said_and_comes_back(tmp_path: Path) -> None:
         )
     finally:
         running.stop()
+
+
+def test_coverage_tells_hours_with_what_was_lost_and_why(hub: Hub, client) -> None:
+    begin = to_us(datetime(2026, 3, 2, 8, tzinfo=UTC))
+    lost = begin + 70 * MINUTE_US, begin + 90 * MINUTE_US
+    events = covered(begin, begin + 180 * MINUTE_US, lost=lost, why=HOSTILE)
+    ship_events(hub.home, events, device="covered")
+    asked = {"start": "2026-03-02T08:00:00Z", "end": "2026-03-02T12:00:00Z", "device": "covered"}
+    answer = client.get(f"{hub.url}lifelog/api/coverage", params=asked)
+    assert answer.status_code == 200
+    assert answer.headers["Cache-Control"] == "no-store"
+    told = [(one["at"][11:16], one["state"], one["minutes"]) for one in answer.json()["hours"]]
+    assert told == [
+        *(("08:00", "idle", 60), ("09:00", "idle", 40), ("09:00", "lost", 20)),
+        *(("10:00", "idle", 60), ("11:00", "off", 60)),
+    ]
+    assert answer.json()["hours"][2]["reasons"] == [f"screen: {HOSTILE}"]
+    india = client.get(
+        f"{hub.url}lifelog/api/coverage", params={**asked, "zone": "Asia/Kolkata"}
+    ).json()
+    assert {one["at"][14:16] for one in india["hours"]} == {"30"}  # its hours begin there
+    assert (
+        client.get(f"{hub.url}lifelog/api/coverage", params={**asked, "zone": "../x"}).ok is False
+    )
+    assert requests.get(f"{hub.url}lifelog/api/coverage", params=asked).status_code == 403

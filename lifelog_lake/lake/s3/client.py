@@ -60,7 +60,8 @@ PATIENCE_S = 30.0
 PIECE_BYTES = 64 * 1024
 #: Calls of something that may be missing. To the others a 404 only says that this is no place.
 _LOOKS = frozenset({
-    "abort_multipart_upload", "complete_multipart_upload", "delete_object", "get_object",
+    "abort_multipart_upload", "complete_multipart_upload", "copy_object", "delete_object",
+    "get_object",
     "head_bucket", "head_object", "list_parts", "upload_part",
 })  # fmt: skip
 #: What an answer holds if an S3 server gave it, and not a web page with status 200.

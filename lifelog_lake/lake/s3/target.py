@@ -241,6 +241,12 @@ class S3Target:
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="delete") as threads:
             list(threads.map(lambda key: self.delete(key, at=at), keys))
 
+    def set_aside(self, key: str, aside: str, *, at: str) -> None:
+        """Have the server copy it, then delete it."""
+        source = {"Bucket": self._address.bucket, "Key": self._address.key(key)}
+        self._client.call("copy_object", aside, CopySource=source)
+        self.delete(key, at=at)
+
     def put_blob(self, source: Path, sha256: str, moved: Moved | None = None) -> bool:
         """One put up to the size of a part, parts beyond it."""
         size_bytes = source.stat().st_size
