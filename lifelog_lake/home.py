@@ -11,7 +11,7 @@ from __future__ import annotations
 import platform
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import orjson
@@ -86,6 +86,21 @@ def open_home(
     return Home(path=root, settings=settings, device=device)
 
 
+def renew_device(home: Home, clock: Clock) -> Home:
+    """Give the device of a copied home an id of its own; the home with it. Durable on return.
+
+    Nothing may record on it meanwhile. What waits in its spool is the new device's to ship; see
+    :meth:`lifelog_lake.spool.Spool.start_over`.
+    """
+    lock = FileLock(home.run / "home.lock")
+    try:
+        with lock:
+            _new_device(home.path / "device.json", home.settings, clock, was=home.device)
+    finally:
+        lock.close()
+    return replace(home, device=_device_id(home.path, home.settings, clock))
+
+
 def _device_id(root: Path, settings: Settings, clock: Clock) -> str:
     path = root / "device.json"
     if not path.exists():
@@ -113,9 +128,11 @@ def _broken_id(path: Path, why: str) -> SpoolError:
     )
 
 
-def _new_device(path: Path, settings: Settings, clock: Clock) -> None:
+def _new_device(path: Path, settings: Settings, clock: Clock, was: str | None = None) -> None:
     name = settings.device.name or platform.node().split(".")[0] or "device"
     slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "device"
     device = f"{slug}-{secrets.token_hex(3)}"
-    content = orjson.dumps({"device": device, "created_at": iso(clock.wall_us())})
-    fsio.write_atomic(path, content, at="home")
+    content = {"device": device, "created_at": iso(clock.wall_us())}
+    if was is not None:
+        content["copied_from"] = was
+    fsio.write_atomic(path, orjson.dumps(content), at="home")

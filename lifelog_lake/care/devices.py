@@ -73,7 +73,8 @@ def devices_of(seen: Seen) -> tuple[DeviceFacts, ...]:
         devices.append(
             DeviceFacts(
                 device=device,
-                last_seen_at=max(pulse_at or 0, life.last_at),
+                # Their times may be corrected ones: here they are by the device's own clock.
+                last_seen_at=max(pulse_at or 0, life.last_at) - (pulse.get("skew_us") or 0),
                 pulse_at=pulse_at,
                 ingested_at=us_of(pulse.get("ingested_at")),
                 state=state,
@@ -84,7 +85,7 @@ def devices_of(seen: Seen) -> tuple[DeviceFacts, ...]:
                 disk_free_bytes=pulse.get("disk_free_bytes"),
                 disk_free_series=series.get(device, ()),
                 arrived_at=None if arrival is None else arrival.at,
-                skew_us=pulse.get("skew_us") if arrival is None else arrival.ahead_us,
+                skew_us=_ahead_us(pulse.get("skew_us")) if arrival is None else arrival.ahead_us,
                 streams=_streams(device, pulse, entries.get(device, {}), newest),
                 paused=tuple(life.paused),
                 suspended=tuple(life.suspended),
@@ -97,6 +98,11 @@ def devices_of(seen: Seen) -> tuple[DeviceFacts, ...]:
             )
         )
     return tuple(devices)
+
+
+def _ahead_us(correction: int | None) -> int | None:
+    """How far a clock is ahead whose times had to be corrected by so much."""
+    return None if correction is None else -correction
 
 
 # --- pulses ---------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from lifelog_lake.units import size
 
 if TYPE_CHECKING:
     from lifelog_lake.care.repair import Repaired
+    from lifelog_lake.home import Home
     from lifelog_lake.lake.verify import Report
 
 DAY_US = 86_400 * US_PER_S
@@ -36,6 +37,12 @@ def init(
     make_bucket: Annotated[
         bool, typer.Option("--make-bucket", help="Make the bucket first if it isn't there.")
     ] = False,
+    new_device: Annotated[
+        bool,
+        typer.Option(
+            "--new-device", help="This home was copied from another device: give it its own id."
+        ),
+    ] = False,
     home: HomeOption = None,
 ) -> None:
     """Make this device's home and its lake, or join a lake that is there. Safe to repeat.
@@ -48,6 +55,7 @@ def init(
       lifelog init --lake /mnt/nas/lake
       lifelog init --lake s3://bucket/prefix
       lifelog init --lake s3://bucket/prefix --make-bucket
+      lifelog init --new-device
     """
     from lifelog_lake import config
     from lifelog_lake.collect import registry
@@ -57,6 +65,8 @@ def init(
     opened = here(context, home)
     if config.write_default(opened.path, registry.models()):
         say(f"Wrote the settings {opened.path / config.CONFIG_NAME}")
+    if new_device:
+        opened = _renew_device(opened)
     url = None if lake is None else parse_url(lake, opened).url
     variable = config.variable_of(("lake", "url"))
     if url is not None and variable is not None and parse_url(opened.lake_url, opened).url != url:
@@ -79,6 +89,24 @@ def init(
     say(f"Device {opened.device}")
     word = "Knows" if before == identity.lake_id else "Uses"
     say(f"{word} the lake {url or opened.lake_url} ({identity.lake_id})")
+
+
+def _renew_device(opened: Home) -> Home:
+    """Begin anew as another device; what waits is shipped as that one's."""
+    from lifelog_lake import twin
+    from lifelog_lake.clock import SystemClock
+    from lifelog_lake.collect.health import write_status
+    from lifelog_lake.home import renew_device
+    from lifelog_lake.spool import Spool
+
+    refuse_second(opened)
+    clock = SystemClock()
+    renewed = renew_device(opened, clock)
+    Spool.of(renewed, clock).start_over()
+    write_status(renewed.run, {"state": "stopped"})  # how the other one ended is none of ours
+    twin.forget(renewed.run)
+    say(f"This was {opened.device}; what it recorded until now stays that device's.")
+    return renewed
 
 
 def verify(

@@ -18,6 +18,7 @@ from lifelog_lake.home import Home
 from lifelog_lake.hub_care import HubCare
 from lifelog_lake.pause import Pause
 from lifelog_lake.spool import StreamStats
+from lifelog_lake.twin import Twin
 
 STATUS_NAME = "status.json"
 
@@ -137,7 +138,10 @@ def status_data(
 
 
 def checks(
-    children: Sequence[Child], activitywatch: AwHealth | None, care: HubCare | None
+    children: Sequence[Child],
+    activitywatch: AwHealth | None,
+    care: HubCare | None,
+    twin: Twin | None,
 ) -> dict[str, object]:
     """What is about the device as a whole: ``extra`` of a pulse, and part of the status."""
     told: dict[str, object] = {}
@@ -145,6 +149,8 @@ def checks(
         told["activitywatch"] = activitywatch.told()
     if care is not None:
         told["care"] = care.told()
+    if twin is not None:
+        told["twin"] = twin.told()
     if found := [one for child in children for one in silent(child)]:
         told["silent"] = found
     return told

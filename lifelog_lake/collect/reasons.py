@@ -24,6 +24,8 @@ def of_device(status: Mapping[str, object]) -> Iterator[str]:
     care = cast("Mapping[str, Any]", status.get("care") or {})
     if care.get("state") == "stopped":
         yield str(care.get("reason"))
+    if isinstance(twin := status.get("twin"), Mapping):
+        yield str(twin.get("reason"))
     if waiting := status.get("rows_waiting"):
         yield f"{waiting} of the supervisor's own rows wait for room: free disk space."
 

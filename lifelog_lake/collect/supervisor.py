@@ -21,7 +21,7 @@ from types import FrameType
 
 import structlog
 
-from lifelog_lake import __version__, hub_care
+from lifelog_lake import __version__, hub_care, twin
 from lifelog_lake.clock import US_PER_S, Clock, SystemClock
 from lifelog_lake.collect import health, registry
 from lifelog_lake.collect.aw_check import COLLECTOR as ACTIVITYWATCH
@@ -329,7 +329,8 @@ class Supervisor:
 
     def _checks(self) -> dict[str, object]:
         care = hub_care.read(self._home.run)
-        return health.checks(self._children, self._aw.result, care)
+        other = twin.read(self._home.run)
+        return health.checks(self._children, self._aw.result, care, other)
 
     def _write_pulse(self) -> None:
         self._last_stats = stats = self._last_stats | self._stats()

@@ -123,6 +123,14 @@ class Snapshot:
         )["id"]
         return set(found.filter(pc.is_in(found, value_set=wanted)).to_pylist())
 
+    def newest_seqs(self, device: str, days: set[int]) -> dict[str, int]:
+        """The highest seq of each epoch of a device on some days (since 1970)."""
+        rows = self._dataset(
+            [(PARTITION, "in", [day_text(value) for value in sorted(days)])]
+        ).to_table(columns=["epoch", "seq"], filter=ds.field("device") == device)
+        newest = rows.group_by("epoch").aggregate([("seq", "max")])
+        return {one["epoch"]: one["seq_max"] for one in newest.to_pylist()}
+
     def _dataset(self, partitions: list[tuple[str, str, list[str]]] | None = None) -> ds.Dataset:
         return self._handle.to_pyarrow_dataset(partitions=partitions)
 

@@ -22,6 +22,7 @@ from lifelog_lake.locks import FileLock
 from lifelog_lake.logs import setup_logging
 from lifelog_lake.ship.care_watch import CareWatch
 from lifelog_lake.ship.shipper import Shipped, Shipper
+from lifelog_lake.ship.twins import Twins
 
 #: Least and most seconds before a run that failed is tried again.
 AGAIN_S, LONGEST_S = 0.5, 300.0
@@ -47,10 +48,12 @@ def main(argv: list[str] | None = None) -> int:
     every_s = home.settings.ship.every_s
     runs = Runs(home, shipper, line)
     care = CareWatch(home, shipper.target, clock)
+    twins = Twins(home, shipper.target, clock)
     wait_s = min(every_s, 2.0)  # the first frames should be in the lake soon after the start
     while line.wait(wait_s):
         runs.until_well()
         care.look_if_due()
+        twins.look_if_due()
         wait_s = every_s
     runs.once()
     return 0

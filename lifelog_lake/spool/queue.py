@@ -145,6 +145,15 @@ class Spool:
             leave_out=leave_out,
         )
 
+    def start_over(self) -> None:
+        """Begin each stream anew under this device's id, with what waits. Idempotent enough: killed
+        in between, the shipper does the same for the rest."""
+        for stream in self.streams():
+            state = self.outlet(stream).state()
+            self.renew(
+                stream, expected_epoch=state.epoch, generation=state.generation, offer_acked=False
+            )
+
     def quarantine(self, stream: str, payload: bytes, reason: str) -> Path:
         """Keep what can't become an event, with the reason beside it; durable on return."""
         name = _NO_STREAM.sub("_", stream) or "_"

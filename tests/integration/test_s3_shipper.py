@@ -12,12 +12,17 @@ from pathlib import Path
 import orjson
 import pytest
 
+from lifelog_lake import clock_check
+from lifelog_lake.clock import US_PER_S, SystemClock, to_us, utc
+from lifelog_lake.events import new_event
 from lifelog_lake.home import Home
 from lifelog_lake.lake import parse_url
 from lifelog_lake.lake.store import blob_key
+from lifelog_lake.recall.lake import open_lake
 from lifelog_lake.ship import Shipper
 from lifelog_lake.ship.refusals import MOST
 from lifelog_lake.ship.retry import retry
+from lifelog_lake.spool import Spool
 from tests.fixtures.oracle import assert_whole, big, produce, some
 from tests.fixtures.proxy import Fault, Proxy, Request
 from tests.fixtures.s3 import S3Server
@@ -155,3 +160,31 @@ def test_content_that_the_lake_cant_find_isnt_lost_while_the_spool_has_it(
     proxy.plan(None)
     ship(home)
     assert_whole(home, ledger=tmp_path / "ledger")
+
+
+class WrongClock(SystemClock):
+    """An hour ahead of everybody."""
+
+    def wall_us(self) -> int:
+        return super().wall_us() + 3600 * US_PER_S
+
+
+def test_times_of_a_wrong_clock_are_corrected_by_the_servers(home: Home) -> None:
+    clock = WrongClock()
+    spool = Spool.of(home, clock)
+    spool.append([new_event("sensor", at=clock.wall_us(), data={"name": "n", "value": 1.0})])
+    given = new_event("journal", at=clock.wall_us(), data={"entry_id": "e", "title": "t"})
+    spool.append([given])
+    Shipper(home, spool, parse_url(home.lake_url, home), clock, batch_rows=100).run_once()
+    reading = rows(home, "sensor").row(0, named=True)
+    assert abs(to_us(reading["at"]) - SystemClock().wall_us()) < 600 * US_PER_S
+    assert abs(reading["skew_us"] + 3600 * US_PER_S) < 60 * US_PER_S
+    entry = rows(home, "journal").row(0, named=True)
+    assert (to_us(entry["at"]), entry["skew_us"]) == (given.at, None)
+    said = open_lake(home.lake_url).timeline(utc(given.at - 7200 * US_PER_S), utc(given.at + 1))
+    told = dict(said.select("stream", "time_quality").iter_rows())
+    assert told == {"sensor": "corrected", "journal": "unknown"}
+    known = clock_check.read(home.run)
+    assert known is not None
+    assert abs(known.ahead_us - 3600 * US_PER_S) < 60 * US_PER_S
+    verified(home)

@@ -70,6 +70,23 @@ def test_a_killed_child_is_started_again(device: Device) -> None:
     assert device.child("ticker")["restarts"] == 1
 
 
+def test_a_killed_supervisor_is_told_by_the_next(device: Device) -> None:
+    device.use("ticker")
+    first = device.supervise()
+    device.pid("ticker")
+    first.kill()
+    first.wait()
+    killed_us = SystemClock().wall_us()
+    assert not device.lifecycle("crashed")
+    device.supervise()
+    row = device.told("crashed")
+    assert "killed" in str(row["reason"])
+    assert row["at"] <= killed_us < row["end"]  # type: ignore[operator]
+    assert row["extra"] == {"down": False}
+    kinds = [row["kind"] for row in device.rows("lifecycle") if row.get("collector") is None]
+    assert kinds == ["started", "crashed", "started"]
+
+
 def test_a_crashing_child_is_started_again_later_each_time(device: Device) -> None:
     device.use("crasher")
     device.supervise(timing="tick_s=0.05, status_s=0.1, backoff=Backoff(first_s=0.2, most_s=0.8)")
@@ -91,13 +108,17 @@ def test_a_crashing_child_is_started_again_later_each_time(device: Device) -> No
 
 def test_a_frozen_child_is_killed_and_started_again(device: Device) -> None:
     device.use("ticker")
-    device.supervise(timing=f"alive_s=20, {QUICK}")
+    device.supervise(timing=f"alive_s=20, missed_s=10, {QUICK}")
     pid = device.pid("ticker")
+    wait_for(lambda: device.rows("sensor"), "a row")
     os.kill(pid, signal.SIGSTOP)
     assert "no beat" in str(device.told("restarted", "ticker")["reason"])
     assert gone(pid)
     before = len(device.rows("sensor"))
     wait_for(lambda: len(device.rows("sensor")) > before, "rows of the new process")
+    missed = device.told("missed", "ticker")
+    assert "no beat" in str(missed["reason"])
+    assert missed["end"] - missed["at"] > 15e6  # type: ignore[operator]
 
 
 def test_one_that_is_frozen_while_it_appends_is_killed_too(device: Device) -> None:

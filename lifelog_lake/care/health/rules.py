@@ -62,7 +62,7 @@ def judge(fleet: Fleet, book: RuleBook, *, since_us: int = 0) -> Judgement:
         if device.pulse_at is None or heard_at(device) < fleet.at - SILENT_US:
             silent.add(device.device)
             continue
-        for rule in (_streams, _spool, _often, _disk, _clock, _version, _quarantine):
+        for rule in (_streams, _spool, _often, _disk, _clock, _version, _identity, _quarantine):
             found += rule(device, rules)
     found += _config(fleet, book)
     found += _storage(fleet, book.general)
@@ -368,6 +368,19 @@ def _version(device: DeviceFacts, rules: Rules) -> Iterator[Finding]:
             device=device.device,
             says=f"{device.device} has lifelog_lake {device.version}, this hub {__version__}.",
             hint="Upgrade the older one.",
+        )
+
+
+def _identity(device: DeviceFacts, rules: Rules) -> Iterator[Finding]:
+    twin = device.extra.get("twin")
+    if isinstance(twin, Mapping):
+        yield Finding(
+            rule="identity",
+            severity=rules.identity.severity,
+            device=device.device,
+            says=f"Two machines record as {device.device}: one home was copied from the other.",
+            hint="On the copy, with lifelog stopped: lifelog init --new-device",
+            since=_at(twin.get("since")),
         )
 
 

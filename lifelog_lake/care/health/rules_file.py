@@ -129,6 +129,12 @@ class Verify(Rule):
     severity: Severity = Field("critical", description="One of info, warning, critical.")
 
 
+class Identity(Rule):
+    """Two live homes have one device id."""
+
+    severity: Severity = Field("critical", description="One of info, warning, critical.")
+
+
 class Quarantine(Rule):
     """Rows or contents were put aside or lost."""
 
@@ -162,6 +168,7 @@ class Rules(Section):
     config: Config = Config()
     flows: Flows = Flows()
     verify: Verify = Verify()
+    identity: Identity = Identity()
     quarantine: Quarantine = Quarantine()
     lake: Lake = Lake()
 
