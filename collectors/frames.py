@@ -20,7 +20,7 @@ Frames are written at once, slices when they are complete; see
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -31,6 +31,7 @@ from collectors.images import Encoding, encode
 from lifelog_lake.collect.protocol import Context
 from lifelog_lake.collect.slices import complete, cut
 from lifelog_lake.events import BlobSource, new_event
+from lifelog_lake.levels import QUALITY, RATE
 
 STREAM = "screen"
 STEP = 8
@@ -67,6 +68,14 @@ class Rules:
     #: Not looked at for longer than this: the frame ended at its last look.
     gap_us: int
     encoding: Encoding
+
+    def at_level(self, level: int) -> Rules:
+        """The rules for a step of the ladder: looks are further apart, pictures coarser."""
+        if level == 0:
+            return self
+        quality = max(1, round(self.encoding.quality * QUALITY[level]))
+        encoding = replace(self.encoding, quality=quality)
+        return replace(self, gap_us=self.gap_us * RATE[level], encoding=encoding)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +131,7 @@ class Frames:
 
     def __init__(self, place: Place, rules: Rules, context: Context) -> None:
         self._place = place
-        self._rules = rules
+        self.rules = rules
         self._context = context
         self._stored: _Stored | None = None
         self._held: Look | None = None
@@ -134,7 +143,7 @@ class Frames:
     def look(self, look: Look) -> None:
         """Take one look in."""
         stored = self._stored
-        if stored is not None and not 0 <= look.at - self._looked <= self._rules.gap_us:
+        if stored is not None and not 0 <= look.at - self._looked <= self.rules.gap_us:
             self.end()
             stored = None
         self._looked = look.at
@@ -173,7 +182,7 @@ class Frames:
             return "new", changed
         differs = pixels != stored.look.pixels
         count = int(np.count_nonzero(differs))
-        if count >= self._rules.small_px:
+        if count >= self.rules.small_px:
             return "new", changed
         if is_cursor(differs, count):
             if len(stored.cursors) < 64:
@@ -203,7 +212,7 @@ class Frames:
         if self._held is None:
             self._held = look
         self._held_seen = look.at
-        if look.at - self._small_since >= self._rules.small_after_us:
+        if look.at - self._small_since >= self.rules.small_after_us:
             self._small_since = None
             self._store_held(stored)
 
@@ -230,7 +239,7 @@ class Frames:
     def _store(self, look: Look, *, changed: float | None) -> None:
         sample = look.pixels[::STEP, ::STEP].copy()
         content, media_type = encode(
-            look.raw, (look.width, look.height), sample & RGB, self._rules.encoding
+            look.raw, (look.width, look.height), sample & RGB, self.rules.encoding
         )
         data: dict[str, object] = {
             "monitor": self._place.monitor,

@@ -100,10 +100,12 @@ class ScreenCollector:
 
     def _look(self) -> None:
         assert self._display is not None
+        rules = self._rules.at_level(self._context.level)
         for place, box in self._monitors.items():
             at = self._context.clock.wall_us()
             with self._answering():
                 shot = self._display.grab(box)
+            self._frames[place].rules = rules
             self._frames[place].look(
                 self._modules.Look(raw=shot.raw, width=shot.width, height=shot.height, at=at)
             )

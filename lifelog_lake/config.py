@@ -31,6 +31,7 @@ from pydantic_settings import (
 
 from lifelog_lake import fsio
 from lifelog_lake.alert_settings import AlertsSettings
+from lifelog_lake.budget_settings import BudgetSettings
 from lifelog_lake.errors import UsageError
 from lifelog_lake.flow_settings import FlowsSettings
 from lifelog_lake.health_settings import HealthSettings
@@ -98,9 +99,10 @@ class SpoolSettings(Section):
     min_free_bytes: int = Field(
         GIB // 2, ge=0, description="Free disk space that capture leaves alone."
     )
-    on_full: Literal["stop", "drop-oldest"] = Field(
+    on_full: Literal["stop", "block", "drop-oldest", "degrade"] = Field(
         "stop",
-        description="stop = capture waits for room; drop-oldest = the oldest rows go, recorded.",
+        description="stop or block = capture waits for room; drop-oldest = the oldest rows go, "
+        "recorded; degrade = less is captured from half full on, then it waits.",
     )
     segment_bytes: int = Field(4 * 2**20, ge=4096, description="Size at which a segment is sealed.")
     keep_acked_days: float = Field(7.0, ge=0, description="How long shipped segments are kept.")
@@ -162,6 +164,7 @@ class Settings(BaseSettings):
     device: DeviceSettings = DeviceSettings()
     spool: SpoolSettings = SpoolSettings()
     ship: ShipSettings = ShipSettings()
+    budgets: BudgetSettings = BudgetSettings()
     care: CareSettings = CareSettings()
     journal: JournalSettings = JournalSettings()
     server: ServerSettings = ServerSettings()

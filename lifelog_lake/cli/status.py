@@ -11,7 +11,7 @@ import typer
 
 from lifelog_lake import clock_check
 from lifelog_lake.cli.options import HomeOption, JsonOption, here
-from lifelog_lake.cli.output import ago, as_iso, is_terminal, out, say, say_json
+from lifelog_lake.cli.output import ago, as_iso, is_terminal, out, say, say_json, size, span
 from lifelog_lake.clock import US_PER_S
 from lifelog_lake.clock_check import LEAST_US, MOST_US, ClockCheck
 from lifelog_lake.errors import LifelogError
@@ -126,7 +126,7 @@ def status(context: typer.Context, home: HomeOption = None, as_json: JsonOption 
 
 def _checks(said: Mapping[str, object], *, running: bool) -> dict[str, object]:
     """What the supervisor checks of the device as a whole, as it said last."""
-    told = {name: said.get(name) for name in ("activitywatch", "care")}
+    told = {name: said.get(name) for name in ("activitywatch", "care", "budget", "twin")}
     silent = cast("list[dict[str, object]]", said.get("silent") or [])
     return {
         **{name: as_iso(part) if isinstance(part, dict) else None for name, part in told.items()},
@@ -146,11 +146,34 @@ def _places(opened: Home, board: Board, said: Mapping[str, object], now_us: int)
         version = f" ({server['version']})" if server["version"] else ""
         checked = ago(server["checked_at"], now_us)
         yield f"Server    ActivityWatch is {server['state']}{version}, checked {checked}"
+    yield from budget_lines(said)
     if (clock := clock_check.read(opened.run)) is not None:
         yield f"Clock     {clock_words(clock)}"
     endpoint = said.get("endpoint")
     if isinstance(endpoint, dict) and endpoint["url"]:
         yield f"Health    {endpoint['url']}/healthz"
+
+
+def budget_lines(said: Mapping[str, object]) -> Iterator[str]:
+    """What is used of what may be, and when spool and disk are full if it goes on like this."""
+    budget = cast("Mapping[str, Any]", said.get("budget") or {})
+    children = cast("Mapping[str, Mapping[str, Any]]", said.get("children") or {})
+    used = []
+    for name, child in children.items():
+        if name not in budget.get("cpu_percent", ()) or child.get("cpu_percent") is None:
+            continue
+        share, most = budget["cpu_percent"][name], budget["memory_bytes"][name]
+        cpu = f"{child['cpu_percent']:.0f}{f' of {share:.0f}' if share else ''} % CPU"
+        memory = size(child.get("rss_bytes") or 0) + (f" of {size(most)}" if most else "")
+        level = budget.get("levels", {}).get(name)
+        used.append(f"{name} {cpu}, {memory}" + (f", step {level} down" if level else ""))
+    if used:
+        yield f"Uses      {'; '.join(used)}"
+    for label, key, words in (("Waiting", "spool", "of"), ("Disk", "disk", "free, limit")):
+        if room := budget.get(key):
+            left_s = room["left_s"]
+            soon = f", full in about {span(left_s)}" if left_s is not None else ""
+            yield f"{label:<9} {size(room['bytes'])} {words} {size(room['limit_bytes'])}{soon}"
 
 
 def clock_words(checked: ClockCheck) -> str:

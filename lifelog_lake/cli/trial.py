@@ -14,6 +14,7 @@ class Trial:
     """See :class:`lifelog_lake.collect.protocol.Context`."""
 
     clock: Clock = SystemClock()
+    level: int = 0
 
     def __init__(self) -> None:
         self.said = ""

@@ -79,13 +79,14 @@ def pulse_data(
     return {
         "version": __version__,
         "config_hash": home.settings.sha256(),
-        "disk_free_bytes": _disk_free_bytes(home.spool),
+        "disk_free_bytes": disk_free_bytes(home.spool),
         "uptime_s": uptime_s,
         "streams": entries,
     }
 
 
-def _disk_free_bytes(path: Path) -> int | None:
+def disk_free_bytes(path: Path) -> int | None:
+    """Free space where something lies; None if that can't be told."""
     try:
         return shutil.disk_usage(path).free
     except OSError:
@@ -131,7 +132,7 @@ def status_data(
         "started_at": started_us,
         "pause": None if pause is None else {"since": pause.since_us, "until": pause.until_us},
         "rows_waiting": rows_waiting,
-        "disk_free_bytes": _disk_free_bytes(home.spool),
+        "disk_free_bytes": disk_free_bytes(home.spool),
         "children": {child.spec.name: _child_data(child, usage) for child in children},
         **checks,
     }

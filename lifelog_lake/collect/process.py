@@ -108,6 +108,7 @@ class Child:
         self._errors_before = 0
         self._noise = 0
         self._asked_to_stop = False
+        self._held = False
         self._log = structlog.get_logger().bind(child=spec.name)
 
     @property
@@ -161,7 +162,7 @@ class Child:
             if stderr is not None:
                 stderr.close()
         self._process = process
-        self._usage = None
+        self._usage, self._held = None, False
         if process.stdout is not None:
             threading.Thread(
                 target=_read_lines,
@@ -253,6 +254,7 @@ class Child:
     def _end_gently(self) -> None:
         if self._process is None:
             return
+        self.hold(False)  # it must hear of it
         if self._process.stdin is not None:
             self._process.stdin.close()
         if sys.platform != "win32":
@@ -291,6 +293,38 @@ class Child:
         self._marks[mark] = now_s, cpu_s
         elapsed_s = now_s - last_s
         return (100 * (cpu_s - last_cpu_s) / elapsed_s if elapsed_s > 0 else 0.0), rss_bytes
+
+    def look_at(self) -> tuple[float, int] | None:
+        """Processor seconds and resident bytes of this life; None if there is no process."""
+        if self._process is None:
+            return None
+        try:
+            found = psutil.Process(self._process.pid) if self._usage is None else self._usage
+            with found.oneshot():
+                times, rss_bytes = found.cpu_times(), found.memory_info().rss
+        except psutil.Error:
+            return None
+        return times.user + times.system, rss_bytes
+
+    def hold(self, held: bool) -> None:
+        """Stop the process for a while (True), or let it go on."""
+        if self._process is None or held == self._held:
+            return
+        self._held = held
+        try:
+            found = psutil.Process(self._process.pid)
+            found.suspend() if held else found.resume()
+        except psutil.Error:  # it has just ended
+            self._log.debug("gone_before_hold")
+
+    def limit_memory(self, most_bytes: int | None) -> None:
+        """Have the system give it no more memory than that, where it can (Linux)."""
+        if most_bytes is None or self._process is None or sys.platform != "linux":
+            return
+        try:
+            psutil.Process(self._process.pid).rlimit(psutil.RLIMIT_DATA, (most_bytes, most_bytes))
+        except (psutil.Error, OSError) as error:
+            self._log.debug("memory_not_limited", reason=type(error).__name__)
 
     def _stderr(self) -> IO[bytes] | None:
         path = self.spec.stderr

@@ -67,6 +67,11 @@ class Context(Protocol):
     def clock(self) -> Clock:
         """Wall time and zone."""
 
+    @property
+    def level(self) -> int:
+        """How far down the ladder this collector is, 0 = not at all: see
+        :mod:`lifelog_lake.levels`. The rate is seen to by who calls ``poll``."""
+
     def append(self, events: Sequence[Event], cursor: JSON = None) -> None:
         """Hand over rows of one stream, with the source's cursor if it has one.
 

@@ -13,6 +13,7 @@ from typing import Protocol
 
 import structlog
 
+from lifelog_lake import levels
 from lifelog_lake.beats import Beat, State
 from lifelog_lake.clock import Clock
 from lifelog_lake.collect.paused_time import without_paused
@@ -26,6 +27,7 @@ from lifelog_lake.errors import (
 )
 from lifelog_lake.events import Event, is_pulled
 from lifelog_lake.health_settings import HealthSettings
+from lifelog_lake.levels import RATE
 from lifelog_lake.pause import paused, pauses
 from lifelog_lake.validate import JSON
 
@@ -97,6 +99,7 @@ class Runner:
         self._share: float | None = None
         self._doing = ""
         self._hurry = False
+        self._level = 0
         self.log = structlog.get_logger().bind(collector=cls.name)
 
     # --- what the loop uses -------------------------------------------------------------------
@@ -108,7 +111,7 @@ class Runner:
             state=self._state,
             errors=self._errors,
             reason=self._reason,
-            every_s=self._settings.look_s,
+            every_s=self._settings.look_s * RATE[self._level],
             observed=dict(self._observed),
             share=self._share,
             doing=self._doing,
@@ -122,15 +125,16 @@ class Runner:
         if self._hurry:
             return 0.0
         now_s = self._clock.monotonic_s()
-        every_s = self._settings.every_s
+        every_s = self._settings.every_s * RATE[self._level]
         if self._next_s < now_s - every_s:
             self._next_s += ((now_s - self._next_s) // every_s) * every_s
         return max(0.0, self._next_s - now_s)
 
     def turn(self) -> None:
         """One look, or what the person, the spool or the source make of it."""
+        self._level = levels.read(self._home / "run", self._cls.name)
         if not self._hurry:
-            self._next_s += self._settings.every_s
+            self._next_s += self._settings.every_s * RATE[self._level]
         self._hurry = False
         if paused(self._home, self._clock) is not None:
             self._let_go()
@@ -192,6 +196,11 @@ class Runner:
     def cursor(self, stream: str) -> JSON:
         """See :class:`~lifelog_lake.collect.protocol.Context`."""
         return self._spool.cursor(stream)
+
+    @property
+    def level(self) -> int:
+        """See :class:`~lifelog_lake.collect.protocol.Context`."""
+        return self._level
 
     def observed(self, stream: str) -> None:
         """See :class:`~lifelog_lake.collect.protocol.Context`."""

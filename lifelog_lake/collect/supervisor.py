@@ -26,6 +26,7 @@ from lifelog_lake.clock import US_PER_S, Clock, SystemClock
 from lifelog_lake.collect import health, registry
 from lifelog_lake.collect.aw_check import COLLECTOR as ACTIVITYWATCH
 from lifelog_lake.collect.aw_watch import AwWatch
+from lifelog_lake.collect.budget import Budgets
 from lifelog_lake.collect.clocks import ClockWatch
 from lifelog_lake.collect.endpoint import Endpoint, Snapshot
 from lifelog_lake.collect.freshness import Freshness
@@ -155,6 +156,10 @@ class Supervisor:
         self._endpoint = Endpoint(health_settings.address, self._clock)
         self._watch = ClockWatch(self._clock)
         self._missed = Missed(self._recorder, self._clock, self._timing.missed_s)
+        settings = self._home.settings
+        self._budgets = Budgets(
+            self._recorder, self._clock, settings.budgets, self._home.run, settings.spool
+        )
         self._service = ServiceBeat(Notifier(), self._timing.late_s)
         self._started_us, self._started_s = self._clock.wall_us(), self._now_s()
         tell_crash(self._home, self._spool, self._recorder, self._clock)
@@ -166,7 +171,9 @@ class Supervisor:
     def _loop(self) -> None:
         next_tick_s = self._begin()
         while not self._stop:
-            self._take_messages(max(0.0, next_tick_s - self._now_s()))
+            soon_s = self._budgets.look(self._children)
+            wait_s = next_tick_s - self._now_s()
+            self._take_messages(max(0.0, wait_s if soon_s is None else min(wait_s, soon_s)))
             now_s = self._now_s()
             if now_s >= next_tick_s:
                 next_tick_s = now_s + self._timing.tick_s
@@ -344,6 +351,8 @@ class Supervisor:
             uptime_s=self._now_s() - self._started_s,
             usage=self._usage("pulse"),
         )
+        waiting = sum(one.pending_bytes for one in stats.values())
+        self._budgets.fill(waiting, health.disk_free_bytes(self._home.spool))
         extra = self._checks() | {"ship_every_s": self._home.settings.ship.every_s}
         self._recorder.write("pulse", data=data, extra=extra)
         self._endpoint.open()  # again, if its port was taken
@@ -366,7 +375,8 @@ class Supervisor:
             rows_waiting=self._recorder.waiting,
             state=state,
             usage=self._usage("status"),
-            checks=self._checks() | {"endpoint": self._endpoint.told()},
+            checks=self._checks()
+            | {"endpoint": self._endpoint.told(), "budget": self._budgets.told()},
         )
         self._endpoint.show(
             Snapshot(
@@ -388,6 +398,7 @@ class Supervisor:
     def _end(self) -> None:
         """End those that write, then say so, then the shipper, whose last run takes it along."""
         self._service.stopping()
+        self._budgets.release(self._children)
         shipper = [child for child in self._children if child.spec.name == SHIPPER]
         others = [child for child in self._children if child not in shipper]
         kill_at_s = self._now_s() + self._timing.stop_s

@@ -158,6 +158,10 @@ class LocalTarget:
         fsio.sync_dir(other.parent, at=at)
         fsio.sync_dir(path.parent, at=at)
 
+    def pace(self, spend: Callable[[int], None]) -> None:
+        """Nothing goes over a network."""
+        del spend
+
     def put_blob(self, source: Path, sha256: str, moved: Moved | None = None) -> bool:
         """Copy by offset, sync, rename, sync the directory."""
         return blobs.copy(source, self.blob(sha256), self.root, sha256, moved)

@@ -145,6 +145,9 @@ class Store(Protocol):
         Killed in between, it has both.
         """
 
+    def pace(self, spend: Callable[[int], None]) -> None:
+        """Call ``spend`` with the bytes of each piece before it goes to a server; it may wait."""
+
     def put_blob(self, source: Path, sha256: str, moved: Moved | None = None) -> bool:
         """Bring content under its hash, resumable; durable on return, False if it was there.
 

@@ -94,6 +94,7 @@ class Runs:
             for stream, failure in shipped.errors.items():
                 failed, reason = failure, f"{stream}: {failure}"
                 break
+            reason = reason or shipped.held
         self._errors += failed is not None
         self._line.beat(
             Beat(

@@ -31,8 +31,15 @@ class Bringer:
     """Brings the content of batches into a store; ``tell`` hears of each piece that moves."""
 
     def __init__(
-        self, target: Store, refusals: Refusals, clock: Clock, tell: Callable[[Moving], None]
+        self,
+        target: Store,
+        refusals: Refusals,
+        clock: Clock,
+        tell: Callable[[Moving], None],
+        require: Callable[[], None],
     ) -> None:
+        """``require`` is asked before each content and may raise."""
+        self._require = require
         self._target = target
         self._refusals = refusals
         self._clock = clock
@@ -83,6 +90,7 @@ class Bringer:
         )
 
     def _put(self, source: Path, sha256: str) -> bool:
+        self._require()
         meter = Meter(self._clock, self._tell)
         return self._target.put_blob(source, sha256, meter.moved)
 

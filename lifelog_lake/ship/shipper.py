@@ -32,6 +32,7 @@ from lifelog_lake.lake.schema import to_table
 from lifelog_lake.lake.store import Store
 from lifelog_lake.lake.table import Snapshot, StreamTable
 from lifelog_lake.lake.target import parse_url
+from lifelog_lake.ship.allowance import Allowance, Held
 from lifelog_lake.ship.content import Bringer
 from lifelog_lake.ship.guard import Guard
 from lifelog_lake.ship.meter import Moving
@@ -53,7 +54,7 @@ Progress = Callable[["Shipped"], None]
 @dataclass(slots=True, kw_only=True)
 class Shipped:
     """What one run did. ``moving`` is content on its way, while it is. ``errors`` are streams that
-    couldn't be shipped, with their reason."""
+    couldn't be shipped, with their reason. ``held``: why what is left waits for the budget."""
 
     rows: int = 0
     left_out: int = 0
@@ -61,6 +62,7 @@ class Shipped:
     blob_bytes: int = 0
     commits: int = 0
     moving: Moving | None = None
+    held: str = ""
     findings: list[str] = field(default_factory=list)
     errors: dict[str, LifelogError] = field(default_factory=dict)
 
@@ -82,6 +84,8 @@ class Shipper:
         self._guard = Guard(spool, self._notes)
         self._refusals = Refusals(home.run)
         self._skew = Skew(clock)
+        self._allowance = Allowance(home.settings.budgets, clock, home.run)
+        target.pace(self._allowance.spend)
 
     @classmethod
     def of(cls, home: Home, clock: Clock | None = None) -> Shipper:
@@ -128,8 +132,11 @@ class Shipper:
                 break
             except LifelogError as error:
                 done.errors[stream] = error
+            except Held as held:
+                done.held = str(held)
             else:
                 done.errors.pop(stream, None)  # what is shipped twice failed at first only
+        self._allowance.keep()
         done.findings += self._notes.take_findings()
         if not done.errors:  # nothing waits, so no upload is needed but one begun meanwhile
             self._target.give_up_uploads(OLD_UPLOAD_S, ORPHAN_UPLOAD_S)
@@ -171,6 +178,8 @@ class Shipper:
             if batch.epoch != until[0]:
                 until = batch.epoch, outlet.next_seq()
             self._require_same(generation)
+            if not STREAMS[stream].first:
+                self._allowance.require()
             snapshot = table.snapshot()
             if outlet.state().epoch != batch.epoch:
                 continue  # another shipper renewed it, and may have committed before the snapshot
@@ -222,13 +231,15 @@ class Shipper:
         rows = leave_out_present(
             batch, state.check_ids_to, snapshot, at_any_time=stream == "lifecycle"
         )
-        bringer = Bringer(self._target, self._refusals, self._clock, tell)
+        first = STREAMS[stream].first
+        require = (lambda: None) if first else self._allowance.require
+        bringer = Bringer(self._target, self._refusals, self._clock, tell, require)
         brought = bringer.bring(outlet, batch, rows.keep)
         done.moving = None
         self._notes.gaps(stream, batch)
         self._notes.present(stream, batch.epoch, rows.left_out)
         self._notes.blobs(stream, batch.epoch, brought.missing)
-        if not STREAMS[stream].first:
+        if not first:
             self._ship_notes(generation, done)
         table = to_table(
             stream,

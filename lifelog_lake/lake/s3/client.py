@@ -13,7 +13,7 @@ import hashlib
 import io
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,8 @@ class Client:
 
     def __init__(self, address: Address, home: Path) -> None:
         self.address = address
+        #: Told of each piece of a body before it goes out; may wait.
+        self.spend: Callable[[int], None] | None = None
         self._home = home
         self._lock = threading.Lock()
         self._keys: Credentials | None = None
@@ -178,7 +180,9 @@ class Client:
     def _once(self, method: str, words: dict[str, Any]) -> dict[str, Any]:
         files = self._opened()
         try:
-            answer: dict[str, Any] = sync(files.loop, _limited, files, method, self.address, words)
+            answer: dict[str, Any] = sync(
+                files.loop, _limited, files, method, self.address, words, self.spend
+            )
         except FileNotFoundError as error:
             raise self._translated(method, words, error) from error
         except (OSError, ValueError, BotoCoreError, aiohttp.ClientError, TimeoutError) as error:
@@ -296,11 +300,17 @@ def _connect(address: Address, keys: Credentials) -> S3FileSystem:
 
 
 async def _limited(
-    files: S3FileSystem, method: str, address: Address, words: dict[str, Any]
+    files: S3FileSystem,
+    method: str,
+    address: Address,
+    words: dict[str, Any],
+    spend: Callable[[int], None] | None,
 ) -> dict[str, Any]:
     """Call, and read the answer's body; each within its time, as long as nothing moves."""
     content = words.get("Body")
     body = _Moving(content) if content else None
+    if body is not None:
+        body.spend = spend
     if body is not None:
         words = {**words, "Body": body}
     task = asyncio.ensure_future(files._call_s3(method, Bucket=address.bucket, **words))
@@ -324,13 +334,17 @@ async def _limited(
 
 
 class _Moving(io.BytesIO):
-    """Bytes that count how often they were read."""
+    """Bytes that count how often they were read, and tell how much goes out."""
 
     reads = 0
+    spend: Callable[[int], None] | None = None
 
     def read(self, size: int | None = -1, /) -> bytes:
         self.reads += 1
-        return super().read(size)
+        piece = super().read(size)
+        if piece and self.spend is not None:
+            self.spend(len(piece))
+        return piece
 
 
 def _causes(error: BaseException, *, context: bool) -> Iterator[BaseException]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -246,6 +246,10 @@ class S3Target:
         source = {"Bucket": self._address.bucket, "Key": self._address.key(key)}
         self._client.call("copy_object", aside, CopySource=source)
         self.delete(key, at=at)
+
+    def pace(self, spend: Callable[[int], None]) -> None:
+        """For all bodies of calls; what Delta's engine writes itself is little."""
+        self._client.spend = spend
 
     def put_blob(self, source: Path, sha256: str, moved: Moved | None = None) -> bool:
         """One put up to the size of a part, parts beyond it."""

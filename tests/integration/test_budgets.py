@@ -1,0 +1,101 @@
+"""Collectors that take all they can get are held within their budgets, as seen from outside."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from lifelog_lake.lake import parse_url
+from lifelog_lake.ship import Shipper
+from lifelog_lake.spool import Spool
+from tests.fixtures.device import Device, a_device, stop, wait_for  # noqa: F401
+from tests.fixtures.proxy import Proxy
+from tests.fixtures.s3 import S3Server
+from tests.helpers import frame, make_home, verified
+from tests.needs import require_linux
+
+MIB = 2**20
+CPU_PERCENT = 20.0
+MEMORY_BYTES = 160 * MIB
+
+
+def configure(device: Device, *names: str) -> None:
+    device.use(*names)
+    config = device.path / "config.toml"
+    budgets = (
+        f"[budgets]\ncpu_percent_by_collector = {{burner = {CPU_PERCENT}}}\n"
+        f"memory_bytes_by_collector = {{glutton = {MEMORY_BYTES}}}\n"
+    )
+    config.write_text(config.read_text("utf-8") + budgets, "utf-8")
+
+
+def seconds_of(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
+
+
+def resident(pid: int) -> int:
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0
+
+
+def measure(device: Device, seconds: float) -> tuple[float, int]:
+    """Share of a core that the burner took, and the most that the glutton had at any time."""
+    burner, most = device.pid("burner"), 0
+    began_s, before_s = time.monotonic(), seconds_of(burner)
+    while time.monotonic() - began_s < seconds:
+        glutton = device.status().get("glutton", {}).get("pid")
+        most = max(most, resident(glutton) if isinstance(glutton, int) else 0)
+        time.sleep(0.02)
+    spent_s = seconds_of(burner) - before_s
+    return spent_s / (time.monotonic() - began_s), most
+
+
+def run(device: Device, seconds: float) -> None:
+    require_linux("the system's limit of memory")
+    configure(device, "burner", "glutton")
+    supervisor = device.supervise()
+    wait_for(lambda: seconds_of(device.pid("burner")) > 1, "all of its credit used")
+    device.told("restarted", "glutton")
+    share, most = measure(device, seconds)
+    assert share <= 1.1 * CPU_PERCENT / 100
+    assert most <= 1.1 * MEMORY_BYTES
+    assert stop(supervisor) == 0, "one that is held ends too"
+
+
+def test_processor_and_memory_are_held_within_the_budget(device: Device) -> None:
+    run(device, 6.0)
+
+
+@pytest.mark.soak
+def test_the_same_over_a_minute_and_it_goes_down_the_ladder(device: Device) -> None:
+    run(device, 60.0)
+    rows = device.lifecycle("degraded", "burner")
+    assert rows
+    assert "budget" in str(rows[0]["reason"])
+
+
+@pytest.mark.soak
+def test_the_upload_rate_is_held_through_a_proxy(
+    tmp_path: Path, s3_server: S3Server, s3_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rate = 500_000
+    with Proxy(s3_server.port) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
+        monkeypatch.setenv("LIFELOG_BUDGETS__UPLOAD_BYTES_PER_S", str(rate))
+        home = make_home(tmp_path / "home", lake=s3_url)
+        spool = Spool.of(home)
+        content = [os.urandom(2_000_000) for _ in range(15)]
+        spool.append([frame(n, one) for n, one in enumerate(content)])
+        began_s = time.monotonic()
+        store = parse_url(home.lake_url, home)
+        Shipper(home, spool, store, spool._clock, batch_rows=100).run_once()
+        took_s = time.monotonic() - began_s
+    assert sum(map(len, content)) / took_s <= 1.1 * rate
+    verified(home)
