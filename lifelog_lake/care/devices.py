@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -47,6 +47,8 @@ class Seen:
     presence: pl.DataFrame | None
     newest: pl.DataFrame
     arrivals: Mapping[str, Arrival]
+    #: Streams that hold nothing, by device; see :mod:`lifelog_lake.care.content`.
+    blanks: Mapping[str, tuple[Spell, ...]] = field(default_factory=dict)
 
 
 def devices_of(seen: Seen) -> tuple[DeviceFacts, ...]:
@@ -94,6 +96,7 @@ def devices_of(seen: Seen) -> tuple[DeviceFacts, ...]:
                 quarantined=tuple(life.counts["quarantined"]),
                 lost=tuple(life.counts["lost"]),
                 dropped=tuple(life.counts["dropped"]),
+                blanks=seen.blanks.get(device, ()),
                 extra=object_of(pulse.get("extra")),
             )
         )

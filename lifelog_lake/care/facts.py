@@ -10,7 +10,7 @@ can, and with :attr:`Fleet.at` only to say how long a device has been silent.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -97,7 +97,8 @@ class DeviceFacts:
     before and lasts). ``presence`` has the states "afk" and "not-afk" as the device told them;
     times without a spell are unknown. ``quarantined``, ``lost`` and ``dropped`` are counts of rows
     (or contents) that the device put aside, lost, or dropped because it was told to, each at the
-    time it said so, of the last 31 days.
+    time it said so, of the last 31 days. ``blanks`` are spells of rows that hold nothing, until the
+    newest one: "black", "silent" or "frozen" (:mod:`lifelog_lake.care.content`).
     """
 
     device: str
@@ -121,6 +122,7 @@ class DeviceFacts:
     quarantined: Series = ()
     lost: Series = ()
     dropped: Series = ()
+    blanks: tuple[Spell, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def stream(self, name: str) -> StreamFacts | None:
@@ -252,3 +254,15 @@ def rise(series: Series, since: int) -> int:
 def during(spells: tuple[Spell, ...], at: int, state: str | None = None) -> bool:
     """Whether any of the spells (with that state) held at a time."""
     return any(spell.holds(at) and state in (None, spell.state) for spell in spells)
+
+
+def covered(spells: Iterable[Spell], start: int, end: int) -> int:
+    """How much of a time is covered by any of the spells, µs."""
+    total, reached = 0, start
+    for spell in sorted(spells, key=lambda one: one.start):
+        begin = max(spell.start, reached)
+        until = end if spell.end is None else min(spell.end, end)
+        if until > begin:
+            total += until - begin
+            reached = until
+    return total

@@ -22,6 +22,7 @@ import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
 from lifelog_lake.care import flow_status, verified
+from lifelog_lake.care.content import COLUMNS, Looked, blanks_of
 from lifelog_lake.care.devices import Arrival, Seen, devices_of
 from lifelog_lake.care.facts import Fleet, VerifyFacts
 from lifelog_lake.care.storage import storage_of
@@ -37,6 +38,8 @@ from lifelog_lake.recall.timeline import reach
 
 DAY = timedelta(days=1)
 HOUR_US = 3600 * US_PER_S
+#: How far back content is looked at: the longest that a rule waits, and a little.
+CONTENT = timedelta(hours=5)
 #: How far back pauses, losses and (where there are no summaries) devices are looked for.
 LATELY = timedelta(days=31)
 #: Files of a table that are looked into for its newest rows. A device that ships each minute is
@@ -133,6 +136,7 @@ class Observer:
             presence=self._presence(look, tables),
             newest=newest,
             arrivals=self._arrivals(look, pulses),
+            blanks={} if self._is_demo else blanks_of(self._content(look, tables)),
         )
         verify: VerifyFacts | None = None
         try:
@@ -228,6 +232,16 @@ class Observer:
             rows = contents.rows(look.now - DAY, look.now + DAY, reach("afk"))
             return rows.select("device", "at", "end", "status").collect()
         return None
+
+    def _content(self, look: _Look, tables: dict[str, Contents]) -> Looked:
+        """What tells whether rows of the last hours hold anything."""
+        found: dict[str, pl.DataFrame] = {}
+        for stream, columns in COLUMNS.items():
+            if stream in tables:
+                with look.at(f"The table '{stream}'"):
+                    rows = tables[stream].rows(look.now - CONTENT, look.now + DAY, reach(stream))
+                    found[stream] = rows.select(columns).collect()
+        return Looked(**found)
 
     def _newest(self, look: _Look, tables: dict[str, Contents], days: pl.DataFrame) -> pl.DataFrame:
         """The newest row of each device and stream."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lifelog_lake import __version__
-from lifelog_lake.care.facts import DeviceFacts, Fleet, Spell, StreamFacts, rise
+from lifelog_lake.care.facts import DeviceFacts, Fleet, StreamFacts, covered, rise
+from lifelog_lake.care.health.content import content
 from lifelog_lake.care.health.model import Finding
 from lifelog_lake.care.health.rules_file import RuleBook, Rules
 from lifelog_lake.care.health.words import clock_time, label, span, why
@@ -64,6 +65,7 @@ def judge(fleet: Fleet, book: RuleBook, *, since_us: int = 0) -> Judgement:
             continue
         for rule in (_streams, _spool, _often, _disk, _clock, _version, _identity, _quarantine):
             found += rule(device, rules)
+        found += content(device, rules)
     found += _config(fleet, book)
     found += _storage(fleet, book.general)
     found += _flows(fleet, book.general)
@@ -198,7 +200,7 @@ def _quiet_since(device: DeviceFacts, stream: StreamFacts, rules: Rules) -> int 
     away = [spell for spell in device.presence if spell.state == "afk"]
     # After a start of the supervisor the source has its time to begin.
     counts = max(since, started)
-    excused = _covered(
+    excused = covered(
         [*device.paused, *device.suspended, *device.off, *away], counts, device.pulse_at
     )
     silent_us = device.pulse_at - counts - excused
@@ -211,20 +213,8 @@ def _awake_us(device: DeviceFacts, since: int | None) -> int:
         return 0
     started = device.pulse_at - int((device.uptime_s or 0.0) * US_PER_S)
     counts = max(since or started, started)
-    asleep = _covered([*device.suspended, *device.off], counts, device.pulse_at)
+    asleep = covered([*device.suspended, *device.off], counts, device.pulse_at)
     return device.pulse_at - counts - asleep
-
-
-def _covered(spells: Iterable[Spell], start: int, end: int) -> int:
-    """How much of a time is covered by any of the spells, µs."""
-    total, reached = 0, start
-    for spell in sorted(spells, key=lambda one: one.start):
-        begin = max(spell.start, reached)
-        until = end if spell.end is None else min(spell.end, end)
-        if until > begin:
-            total += until - begin
-            reached = until
-    return total
 
 
 def _spool(device: DeviceFacts, rules: Rules) -> Iterator[Finding]:

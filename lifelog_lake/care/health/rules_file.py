@@ -135,6 +135,20 @@ class Identity(Rule):
     severity: Severity = Field("critical", description="One of info, warning, critical.")
 
 
+class Content(Rule):
+    """Rows come, but nothing is in them: black frames, digital silence, a window that hangs."""
+
+    after_s: float = Field(
+        1800.0, ge=0, le=4 * HOUR_S, description="Seconds of black frames, or of silence."
+    )
+    frozen_s: float = Field(
+        4 * HOUR_S,
+        ge=0,
+        le=4 * HOUR_S,
+        description="Seconds of one window while the screen goes on changing.",
+    )
+
+
 class Quarantine(Rule):
     """Rows or contents were put aside or lost."""
 
@@ -169,6 +183,7 @@ class Rules(Section):
     flows: Flows = Flows()
     verify: Verify = Verify()
     identity: Identity = Identity()
+    content: Content = Content()
     quarantine: Quarantine = Quarantine()
     lake: Lake = Lake()
 
