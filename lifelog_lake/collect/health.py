@@ -142,7 +142,7 @@ def checks(
     children: Sequence[Child],
     activitywatch: AwHealth | None,
     care: HubCare | None,
-    twin: Twin | None,
+    twin: Twin | None = None,
 ) -> dict[str, object]:
     """What is about the device as a whole: ``extra`` of a pulse, and part of the status."""
     told: dict[str, object] = {}

@@ -11,7 +11,8 @@ import tzlocal
 
 from lifelog_lake.clock import Clock, to_us, utc
 from lifelog_lake.collect.last_run import KILLED
-from lifelog_lake.ledger import KINDS, MINUTE_US, Row, ledger, life_of
+from lifelog_lake.ledger import MINUTE_US, ledger
+from lifelog_lake.life import KINDS, Row, life_of
 from lifelog_lake.spool import Spool
 
 #: How long the lock of a stream is waited for.

@@ -13,16 +13,8 @@ import orjson
 import polars as pl
 
 from lifelog_lake.clock import to_us, utc
-from lifelog_lake.ledger import (
-    KINDS,
-    MINUTE_US,
-    STATES,
-    Life,
-    Time,
-    ledger,
-    life_of,
-    waiting_from,
-)
+from lifelog_lake.ledger import MINUTE_US, STATES, ledger
+from lifelog_lake.life import KINDS, Life, Time, life_of, waiting_from
 from lifelog_lake.recall.tables import TIME
 from lifelog_lake.recall.timeline import span
 

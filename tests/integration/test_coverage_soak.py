@@ -53,6 +53,13 @@ def small(device: Device) -> Iterator[Device]:
     subprocess.run(["umount", "-l", str(spool)], check=True)
 
 
+def fill(path: Path) -> None:
+    """Write until the disk refuses."""
+    with path.open("wb", buffering=0) as file:
+        while True:
+            file.write(b"\1" * 4096)
+
+
 def test_the_ledger_names_each_fault(small: Device, sound: Sound) -> None:
     small.configure(SETTINGS)
     display = start_xvfb("640x480")
@@ -72,9 +79,8 @@ def test_the_ledger_names_each_fault(small: Device, sound: Sound) -> None:
             small.told("missed", name)
         time.sleep(30)
         filler = small.path / "spool" / "filler"
-        with pytest.raises(OSError, match="No space"), filler.open("wb", buffering=0) as file:
-            while True:
-                file.write(b"\1" * 4096)
+        with pytest.raises(OSError, match="No space"):
+            fill(filler)
         small.told("full", "ticker")
         time.sleep(LONG_S)
         filler.unlink()

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from lifelog_lake.clock import US_PER_S
-from lifelog_lake.ledger import MINUTE_US, STATES, Row, Span, ledger, life_of, waiting_from
+from lifelog_lake.ledger import MINUTE_US, STATES, ledger
+from lifelog_lake.life import Row, Span, life_of, waiting_from
 
 #: 2026-03-29T00:00:00Z: an hour before Europe sets its clocks.
 T = 1_774_742_400 * US_PER_S
