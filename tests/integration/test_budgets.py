@@ -19,7 +19,7 @@ from tests.helpers import frame, make_home, verified
 from tests.needs import require_linux
 
 MIB = 2**20
-CPU_PERCENT = 20.0
+CPU_PERCENT = 30.0
 MEMORY_BYTES = 160 * MIB
 
 
@@ -61,7 +61,7 @@ def run(device: Device, seconds: float) -> None:
     require_linux("the system's limit of memory")
     configure(device, "burner", "glutton")
     supervisor = device.supervise()
-    wait_for(lambda: seconds_of(device.pid("burner")) > 1, "all of its credit used")
+    wait_for(lambda: seconds_of(device.pid("burner")) > 1.2, "all of its credit used")
     device.told("restarted", "glutton")
     share, most = measure(device, seconds)
     assert share <= 1.1 * CPU_PERCENT / 100
@@ -70,7 +70,7 @@ def run(device: Device, seconds: float) -> None:
 
 
 def test_processor_and_memory_are_held_within_the_budget(device: Device) -> None:
-    run(device, 6.0)
+    run(device, 4.0)
 
 
 @pytest.mark.soak

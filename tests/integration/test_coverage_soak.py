@@ -22,12 +22,12 @@ from tests.fixtures.sound import Sound, a_sound  # noqa: F401
 from tests.fixtures.xvfb import start_xvfb
 from tests.helpers import ship
 
-pytestmark = pytest.mark.soak
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(1200)]
 
 SETTINGS = """
 [collectors.ticker]
 enabled = true
-every_s = 1
+every_s = 0.02
 [collectors.audio]
 enabled = true
 interval_s = 10

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import polars as pl
 import pytest
 
-from lifelog_lake.care.facts import Fleet, Spell
+from lifelog_lake.care.content import COLUMNS, Looked, blanks_of
+from lifelog_lake.care.facts import DeviceFacts, Fleet, Spell, StorageFacts
 from lifelog_lake.care.health.rules import judge
 from lifelog_lake.care.health.rules_file import RuleBook
 from lifelog_lake.care.observe import Observer
-from lifelog_lake.clock import US_PER_S, SystemClock
+from lifelog_lake.clock import US_PER_S, SystemClock, utc
 from lifelog_lake.events import Event, new_event
 from lifelog_lake.home import Home
 from lifelog_lake.lake import parse_url
-from tests.fixtures.pulses import MINUTE_US, entry, life, presence, pulse, record
+from lifelog_lake.recall.schema import polars_schema
+from tests.fixtures.pulses import MINUTE_US, life, presence, pulse, record
 from tests.helpers import make_home
 
 NOW = SystemClock().wall_us()
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Home:
-    return make_home(tmp_path / "home")
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return make_home(tmp_path_factory.mktemp("content") / "home")
 
 
 def ago(minutes: float) -> int:
@@ -57,11 +60,38 @@ def windows(begin: float, end: float, title: str) -> list[Event]:
 
 
 def told(home: Home, *events: Event) -> list[tuple[str | None, str]]:
-    """Stream and first words of each finding of the rule."""
-    streams = [entry(name, name, NOW) for name in ("screen", "audio")]
-    record(home, life("started", ago(300)), pulse(ago(0.2), streams, uptime_s=300 * 60.0), *events)
-    fleet = Observer(home, parse_url(home.lake_url, home)).fleet()
-    return found(fleet)
+    """Stream and first words of each finding of the rule, of what a device recorded."""
+    rows = {
+        stream: pl.DataFrame(
+            [
+                {
+                    **dict.fromkeys(own),
+                    **one.data,
+                    "device": home.device,
+                    "at": utc(one.at),
+                    "end": utc(one.end or one.at),
+                }
+                for one in events
+                if one.stream == stream
+            ]
+            or None,
+            schema={name: polars_schema(stream)[name] for name in own},
+        )
+        for stream, own in COLUMNS.items()
+    }
+    away = [Spell(one.at, one.end, "afk") for one in events if one.stream == "afk"]
+    pauses = [one.at for one in events if one.stream == "lifecycle"]
+    device = DeviceFacts(
+        device=home.device,
+        last_seen_at=NOW,
+        pulse_at=NOW,
+        uptime_s=300 * 60.0,
+        presence=tuple(away),
+        paused=(Spell(pauses[0], pauses[1], "paused"),) if pauses else (),
+        blanks=blanks_of(Looked(**rows)).get(home.device, ()),
+    )
+    storage = StorageFacts(url=home.lake_url)
+    return found(Fleet(at=NOW, storage=storage, devices=(device,)))
 
 
 def found(fleet: Fleet) -> list[tuple[str | None, str]]:
@@ -121,12 +151,14 @@ def test_pauses_do_not_count(home: Home) -> None:
     assert not told(home, *frames(55, 1, black=True), *pause)
 
 
-def test_the_facts_say_since_when(home: Home) -> None:
-    record(home, pulse(ago(1), []), *frames(20, 10), *frames(10, 1, black=True))
+def test_a_device_is_seen_by_what_it_shipped(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "shipped")
+    black = frames(40, 1, black=True)
+    record(home, pulse(ago(0.2), [], uptime_s=300 * 60.0), *frames(60, 40), *black)
     fleet = Observer(home, parse_url(home.lake_url, home)).fleet()
+    assert [stream for stream, _ in found(fleet)] == ["screen"]
     device = fleet.device(home.device)
     assert device is not None
     (spell,) = device.blanks
     assert spell.state == "black"
-    assert isinstance(spell, Spell)
-    assert abs(spell.start - ago(10)) < US_PER_S
+    assert abs(spell.start - ago(40)) < US_PER_S

@@ -49,15 +49,7 @@ def counts(home: Home) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("name", LAKES)
-def test_verify_finds_exactly_it(tmp_path: Path, name: str) -> None:
-    found = verify(opened(tmp_path, name).lake_url, read_data=True).findings
-    told = [[one.kind, one.key] for one in found if one.kind not in ("table", "seq-missing")]
-    assert told == case_of(name)["finds"]
-    assert all(one.hint and one.depends for one in found if one.key)
-
-
-@pytest.mark.parametrize("name", LAKES)
-def test_repair_without_a_copy_sets_exactly_it_aside(tmp_path: Path, name: str) -> None:
+def test_exactly_it_is_found_and_without_a_copy_set_aside(tmp_path: Path, name: str) -> None:
     home, case = opened(tmp_path, name), case_of(name)
     store = parse_url(home.lake_url, home)
     before = {path: path.read_bytes() for path in files(home)}
@@ -65,7 +57,11 @@ def test_repair_without_a_copy_sets_exactly_it_aside(tmp_path: Path, name: str) 
     def again() -> Any:
         return verify(store, read_data=True)
 
-    done = repair(home, store, None, again(), again, SystemClock())
+    report = again()
+    found = [one for one in report.findings if one.kind not in ("table", "seq-missing")]
+    assert [[one.kind, one.key] for one in found] == case["finds"]
+    assert all(one.hint and one.depends for one in found)
+    done = repair(home, store, None, report, again, SystemClock())
     assert all(content in kept(home) for content in before.values()), "nothing is deleted"
     if case["leaves"] is None:
         assert [one.outcome for one in done.done if one.finding.key] == ["left"]
