@@ -131,5 +131,7 @@ class Notes:
                 "last_seq": last,
                 "reason": reason or REASONS[kind],
             },
-            extra=None if times is None else {"from": times[0], "to": times[1]},
+            extra=None
+            if times is None or first is None or last is None
+            else {"from": times[0], "to": times[1], "rows": last - first + 1},
         )

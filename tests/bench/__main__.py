@@ -17,6 +17,7 @@ import structlog
 from tests.bench import (
     activitywatch,
     care,
+    coverage,
     demo,
     derive,
     health,
@@ -46,6 +47,7 @@ BENCHES: dict[str, Callable[..., Iterator[Row]]] = {
     "hub": hub.run,
     "health": health.run,
     "journal": journal.run,
+    "coverage": coverage.run,
 }
 #: A folder of the checkout: what is below /tmp may be in memory, where syncing costs nothing.
 SCRATCH = Path(__file__).resolve().parents[2] / "build"

@@ -19,11 +19,13 @@ import pytest
 from lifelog_lake.clock import utc
 from lifelog_lake.collect.health import read_status
 from lifelog_lake.collect.today import lost_today
+from lifelog_lake.errors import UsageError
 from lifelog_lake.pause import clear_pause, set_pause
 from lifelog_lake.recall.coverage import by_hour
 from lifelog_lake.recall.lake import open_lake
 from lifelog_lake.spool import Spool
 from tests.fixtures.day import MIDNIGHT_US, Day
+from tests.helpers import make_home
 
 SCREEN = """
 00:00 off        lifelog wasn't set up yet
@@ -275,3 +277,12 @@ def test_hours_add_up(lived: tuple[Day, pl.DataFrame]) -> None:
     assert eight["minutes"] == 10
     assert eight["reasons"] == ["screen: There is no display. Plug it in."]
     assert by_hour(found.clear(), "UTC").is_empty()
+
+
+def test_a_lake_without_rows_has_no_minutes(tmp_path: Path) -> None:
+    home = make_home(tmp_path / "home")
+    found = open_lake(home.lake_url).coverage("2026-03-02", "2026-03-03")
+    assert found.is_empty()
+    assert by_hour(found, "Europe/Berlin").is_empty()
+    with pytest.raises(UsageError):
+        open_lake(home.lake_url).coverage("yesterweek")

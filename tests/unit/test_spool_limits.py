@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import orjson
 import pytest
 
 from lifelog_lake.errors import SpoolFull
@@ -107,6 +108,15 @@ def test_drop_oldest_goes_on_and_records_what_went(tmp_path: Path) -> None:
         for seq in range(first or 0, (last or 0) + 1)
     }
     assert dropped
+    for row in rows(home, "lifecycle").filter(kind="dropped").iter_rows(named=True):
+        told = orjson.loads(row["extra"])  # events are a second apart
+        first, last = row["first_seq"], row["last_seq"]
+        assert told["rows"] == last - first + 1
+        first_n, last_n = (
+            next(n for n, one in enumerate(taken) if one[:2] == (row["stream"], seq))
+            for seq in (first, last)
+        )
+        assert (told["from"], told["to"]) == (T0 + first_n * 1_000_000, T0 + last_n * 1_000_000)
     kept = [(stream, event_id) for stream, seq, event_id in taken if (stream, seq) not in dropped]
     for stream in ("window", "screen"):
         assert ids(home, stream) == sorted(event_id for name, event_id in kept if name == stream)

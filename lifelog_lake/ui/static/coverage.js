@@ -95,6 +95,7 @@ function render({ model, el }) {
       }, stop.signal);
       if (mine !== asked) return;
       draw(coverageCells(answer.hours), newest);
+      if (!answer.hours.length) said.textContent = "No device has told of itself in these days.";
     } catch (error) {
       if (error.name === "AbortError") return;
       shown = "";
