@@ -17,6 +17,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ import structlog
 from lifelog_lake import clock_check
 from lifelog_lake.clock import US_PER_S, Clock, to_us
 from lifelog_lake.clock_check import LEAST_US, MOST_US, ClockCheck
+from lifelog_lake.errors import LifelogError
 from lifelog_lake.events import is_pulled
 from lifelog_lake.lake.identity import NAME as LAKE
 from lifelog_lake.lake.store import Store
@@ -56,13 +58,18 @@ class Skew:
         self._known: _Known | None = None
 
     def sample(self, store: Store) -> None:
-        """Ask the store for its time. Raises what the store raises."""
+        """Ask the store for its time. One that doesn't answer, or not with a time, tells nothing:
+        the run that follows says what is wrong with it."""
         before = self._clock.boot_us()
-        said = store.stat(LAKE).server_date
-        after = self._clock.boot_us()
-        if said is None:
+        try:
+            said = store.stat(LAKE).server_date
+            after = self._clock.boot_us()
+            if said is None:
+                return
+            date = to_us(parsedate_to_datetime(said).astimezone(UTC))
+        except (LifelogError, OSError, ValueError, OverflowError) as error:
+            structlog.get_logger().debug("clock_not_sampled", reason=type(error).__name__)
             return
-        date = to_us(parsedate_to_datetime(said))
         new = _Known(
             boot_id=self._clock.boot_id(),
             low=date - after,

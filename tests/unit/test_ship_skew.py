@@ -171,3 +171,21 @@ def test_words() -> None:
     assert right == "right by the store's clock (within 0.3 s)"
     assert ahead.startswith("5.0 s ahead of the store's (within 0.3 s); times are corrected")
     assert behind.startswith("7200.0 s behind the store's")
+
+
+@pytest.mark.parametrize(
+    "said", ["", "yesterday", "Thu, 32 Jan 1970 00:00:00 GMT", FileNotFoundError()]
+)
+def test_a_server_that_tells_no_time_tells_nothing(said: object) -> None:
+    class Odd:
+        def stat(self, key: str) -> Any:
+            del key
+            if isinstance(said, Exception):
+                raise said
+            return SimpleNamespace(server_date=said)
+
+    clock = DayClock()
+    skew = Skew(clock)
+    skew.sample(cast("Store", Odd()))
+    assert skew.ahead_us is None
+    assert skew.correction(appended(clock)) is None
