@@ -134,6 +134,11 @@ class Child:
         return "down" if self.beat.state == "starting" and self._failures > 1 else self.beat.state
 
     @property
+    def held(self) -> bool:
+        """Whether it is stopped for a while, for what it used; it can't beat then."""
+        return self._held
+
+    @property
     def errors(self) -> int:
         """Errors over all its lives since the supervisor started."""
         return self._errors_before + self.beat.errors

@@ -262,6 +262,8 @@ class Supervisor:
         if (code := child.ended()) is not None:
             self._mourn(child, child.killed_because or f"ended with {_exit_name(code)}", now_s)
             return
+        if child.held:
+            child.last_beat_s = now_s
         if child.spec.beats and now_s - child.last_beat_s >= self._timing.alive_s:
             child.kill(f"no beat for {self._timing.alive_s:.0f} s")
             return  # its end is seen at the next tick

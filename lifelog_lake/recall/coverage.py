@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
-import orjson
 import polars as pl
 
 from lifelog_lake.clock import to_us, utc
+from lifelog_lake.lake.verify import object_of
 from lifelog_lake.ledger import MINUTE_US, STATES, ledger
 from lifelog_lake.life import KINDS, Life, Time, life_of, waiting_from
 from lifelog_lake.recall.tables import TIME
@@ -122,7 +122,8 @@ def by_hour(found: pl.DataFrame, zone: str) -> pl.DataFrame:
 def _lives(scan: Scan, devices: Sequence[str] | None) -> dict[str, Life]:
     """What each device told of itself."""
     told = scan("lifecycle").filter(pl.col("kind").is_in(sorted(KINDS)))
-    beats = scan("pulse").select("device", "at", "epoch", "seq")
+    told = told.drop_nulls(["device", "at"])  # another program's
+    beats = scan("pulse").select("device", "at", "epoch", "seq").drop_nulls()
     if devices is not None:
         told = told.filter(pl.col("device").is_in(list(devices)))
         beats = beats.filter(pl.col("device").is_in(list(devices)))
@@ -173,7 +174,7 @@ def _in_us(row: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, datetime):
             plain[name] = to_us(value)
         elif name == "extra":
-            plain[name] = orjson.loads(value) if value else {}
+            plain[name] = object_of(value)
         elif isinstance(value, list):
             plain[name] = [_in_us(one) for one in value if one is not None]
         else:
