@@ -6,13 +6,14 @@ import contextlib
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import polars as pl
 import tzlocal
 
 from lifelog_lake.clock import MAX_US, MIN_US, Clock, SystemClock, utc
-from lifelog_lake.errors import LakeDamaged, LakeUnreachable, UsageError
+from lifelog_lake.config import default_home
+from lifelog_lake.errors import LakeDamaged, LakeUnreachable, MissingExtra, UsageError
 from lifelog_lake.events import STREAMS
 from lifelog_lake.home import Home, open_home
 from lifelog_lake.lake import parse_url, read_identity, require_known
@@ -27,6 +28,9 @@ from lifelog_lake.recall.summary import as_html, summary
 from lifelog_lake.recall.tables import Tables, scan
 from lifelog_lake.recall.timeline import reach, span, timeline
 from lifelog_lake.recall.usage import usage
+
+if TYPE_CHECKING:
+    from lifelog_lake.recall.search.find import Finder
 
 #: Streams in which the system speaks of itself.
 _ABOUT_ITSELF = frozenset({"pulse", "lifecycle", "alert"})
@@ -60,6 +64,7 @@ class Lake:
         self._tables = Tables(target)
         self._standing: Standing | None = None
         self._making = threading.Lock()
+        self._finder: Finder | None = None
 
     def __repr__(self) -> str:
         return f"Lake({self._target.url!r}, generation {self._identity.generation})"
@@ -195,6 +200,61 @@ class Lake:
         """
         now_us = (clock or SystemClock()).wall_us()
         return coverage(self.scan, self.rows, start, end, streams, devices, now_us)
+
+    def search(
+        self,
+        query: str = "",
+        *,
+        streams: Sequence[str] | str | None = None,
+        devices: Sequence[str] | str | None = None,
+        tags: Sequence[str] | str | None = None,
+        match: Literal["all", "any"] = "all",
+        start: datetime | date | str | None = None,
+        end: datetime | date | str | None = None,
+        order: Literal["best", "newest"] = "best",
+        recency_days: float = 0.0,
+        limit: int = 50,
+    ) -> pl.DataFrame:
+        """Find events by what was written in them, the best hit first or the newest.
+
+        The language of ``query`` is that of the search page (docs/search.md); it may be empty if
+        something else narrows the search. ``tags`` must all be there, or any of them; ``start`` and
+        ``end`` (exclusive) bound when an event began, as in :meth:`timeline`. With ``recency_days``
+        the rank falls with age towards its half, half of the way in that time. The index below the
+        home (``index/search``) is brought up to date first, which takes a while the first time.
+
+        Columns: stream, label, device, id, at and end (UTC), title, snippet, marks (places in it:
+        from, to), app, url, site, tags, tz, blob, score, local (``at`` by this machine's clock).
+        Raises :class:`~lifelog_lake.recall.search.query.QueryError` with a ``position`` for a query
+        that doesn't parse, and another :class:`~lifelog_lake.errors.UsageError` for a wrong option.
+        """
+        from lifelog_lake.recall.search.frame import as_frame
+        from lifelog_lake.recall.search.request import request
+
+        asked = request(
+            query, streams, devices, tags, match, start, end, order, recency_days, limit
+        )
+        finder = self.finder()
+        asked.node()  # what is wrong is said before the index is made
+        finder.refresh()
+        return as_frame(finder.find(asked))
+
+    def finder(self) -> Finder:
+        """What answers searches, with pages and facets; one a lake.
+
+        Raises :class:`~lifelog_lake.errors.MissingExtra` where searching isn't installed.
+        """
+        with self._making:
+            if self._finder is None:
+                try:
+                    from lifelog_lake.recall.search.find import Finder
+                except ModuleNotFoundError as error:
+                    if error.name != "tantivy":
+                        raise
+                    raise MissingExtra("Searching the lake", "hub") from error
+                home = default_home() if self._home is None else self._home.path
+                self._finder = Finder(home, self._target)
+            return self._finder
 
     def last_day(self) -> date | None:
         """The newest day, by this machine's clock, on which anything was captured; or None.

@@ -1,0 +1,310 @@
+"""Asks the index: hits in an order, with pieces of their texts, in pages; and counts by facet.
+
+A page of newest hits begins behind the last hit of the one before, whatever came meanwhile. Ranks
+move with all that is indexed, so the pages of a ranked list are those of the moment when its first
+page was asked for, while this process remembers it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+import tantivy
+
+from lifelog_lake.clock import Clock, SystemClock
+from lifelog_lake.errors import Locked, UsageError
+from lifelog_lake.lake.logcheck import is_panic
+from lifelog_lake.lake.store import Store
+from lifelog_lake.recall.search import schema
+from lifelog_lake.recall.search.documents import Document, restored
+from lifelog_lake.recall.search.filling import Filled
+from lifelog_lake.recall.search.index import WAIT_S, Opened, SearchIndex, damaged
+from lifelog_lake.recall.search.plan import Plan, wanted_words
+from lifelog_lake.recall.search.query import All, Node, Within
+from lifelog_lake.recall.search.request import MOST_HITS, Order, Request
+from lifelog_lake.recall.search.snippets import Snippet, snippet
+
+#: So many of the best are weighed by their age, and no list of the best is longer with it.
+WEIGHED = 1_000
+MOST_OFFSET = 10_000
+MOST_FACETS = {"stream": 50, "device": 100, "tag": 200, "day": 4_000}
+KEPT_MOMENTS = 32
+DAY_US = 86_400_000_000
+_FACETS = {
+    "stream": schema.STREAM,
+    "device": schema.DEVICE,
+    "tag": schema.TAG,
+    "day": schema.DAY,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """An event that was found. ``score`` is the rank's measure; 0 in a list of the newest."""
+
+    document: Document
+    score: float
+    snippet: Snippet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A page of hits; ``cursor`` leads to the next one, None on the last.
+
+    ``total`` is how many there are in all, if it was asked for; ``facets`` gives for ``stream``,
+    ``device``, ``tag`` and ``day`` (days since 1970) each value with its number of hits.
+    """
+
+    hits: tuple[Hit, ...]
+    cursor: str | None = None
+    total: int | None = None
+    facets: dict[str, list[tuple[str | int, int]]] = field(default_factory=dict)
+
+
+class Finder:
+    """Answers requests on a lake; threads may share one."""
+
+    def __init__(self, home: Path, store: Store, clock: Clock | None = None) -> None:
+        self._index = SearchIndex(home, store)
+        self._clock = clock or SystemClock()
+        self._moments: OrderedDict[str, Opened] = OrderedDict()
+        self._mutex = threading.Lock()
+        self._fresh_s = float("-inf")
+
+    @property
+    def index(self) -> SearchIndex:
+        """What it asks."""
+        return self._index
+
+    def close(self) -> None:
+        """Let the files go."""
+        self._index.close()
+
+    def refresh(
+        self,
+        *,
+        at_most_every_s: float = 0.0,
+        wait_s: float = WAIT_S,
+        told: Callable[[int], None] | None = None,
+    ) -> Filled | None:
+        """Bring the index up to date; None if it was just now, or another process is at it."""
+        if self._clock.monotonic_s() - self._fresh_s < at_most_every_s:
+            return None
+        try:
+            filled = self._index.refresh(wait_s=wait_s, told=told)
+        except Locked:
+            if self._index.opened() is None:
+                raise
+            return None
+        self._fresh_s = self._clock.monotonic_s()
+        return filled
+
+    def find(
+        self,
+        request: Request,
+        *,
+        cursor: str | None = None,
+        total: bool = False,
+        facets: bool = False,
+    ) -> Found:
+        """A page of what is found in the index as it is; none if there is no index.
+
+        Raises :class:`UsageError` for a request or cursor that can't be used, and with a position
+        :class:`~lifelog_lake.recall.search.query.QueryError`.
+        """
+        node = request.node()
+        after = None if cursor is None else _read_cursor(cursor, request)
+        opened = self._moment(after)
+        if opened is None:
+            return Found(hits=(), total=0 if total else None)
+        with _readable():
+            plan = Plan(opened.index.schema)
+            query = plan.of(node)
+            if request.order == "newest":
+                behind = node if after is None else _behind(node, after)
+                page, following = _newest(opened.searcher, request, plan.of(behind), after)
+            else:
+                page, following = self._best(opened, request, query, after)
+            wanted = tuple(wanted_words(node))
+            counted = _count(opened.searcher, query) if total else None
+            return Found(
+                hits=tuple(
+                    Hit(document=one, score=score, snippet=snippet(one.texts, wanted))
+                    for one, score in page
+                ),
+                cursor=None if following is None else _cursor(request, following),
+                total=counted,
+                facets=_facets(opened.searcher, query) if facets else {},
+            )
+
+    def times(self, request: Request) -> list[int]:
+        """When each event that is found began, µs since 1970, in no order and of all pages."""
+        opened = self._moment(None)
+        if opened is None:
+            return []
+        with _readable():
+            searcher = opened.searcher
+            query = Plan(opened.index.schema).of(request.node())
+            hits = searcher.search(
+                query, max(searcher.num_docs, 1), count=False, order_by_field="at"
+            ).hits
+            return [at for at, _ in hits]
+
+    # -- orders -----------------------------------------------------------------------------
+
+    def _best(
+        self, opened: Opened, request: Request, query: tantivy.Query, after: _Cursor | None
+    ) -> tuple[list[tuple[Document, float]], _Cursor | None]:
+        searcher, offset = opened.searcher, 0 if after is None else int(after.place)
+        if request.recency_days:
+            half_us, now_us = request.recency_days * DAY_US, self._clock.wall_us()
+            ranked = _weighed(searcher, query, half_us, now_us)[offset:]
+        else:
+            wanted = request.limit + 1
+            ranked = searcher.search(query, wanted, count=False, offset=offset).hits
+        page = [
+            (_document(searcher, address), float(score))
+            for score, address in ranked[: request.limit]
+        ]
+        more = len(ranked) > request.limit and offset + request.limit <= MOST_OFFSET
+        if not more:
+            return page, None
+        moment = after.key if after is not None and after.key in self._moments else ""
+        return page, _Cursor(
+            place=offset + request.limit, key=moment or self._keep(opened), order="best"
+        )
+
+    # -- moments ----------------------------------------------------------------------------
+
+    def _moment(self, after: _Cursor | None) -> Opened | None:
+        """The index as it is, or as it was when a ranked list began."""
+        if after is not None and after.order == "best":
+            with self._mutex:
+                if (kept := self._moments.get(after.key)) is not None:
+                    self._moments.move_to_end(after.key)
+                    return kept
+        return self._index.opened()
+
+    def _keep(self, opened: Opened) -> str:
+        name = secrets.token_urlsafe(9)
+        with self._mutex:
+            self._moments[name] = opened
+            while len(self._moments) > KEPT_MOMENTS:
+                self._moments.popitem(last=False)
+        return name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Cursor:
+    """Where a page begins: behind a time and a key, or at a place of the list of a moment."""
+
+    order: Order
+    place: int
+    key: str
+
+
+def _cursor(request: Request, following: _Cursor) -> str:
+    told = [request.mark(), following.place, following.key]
+    return base64.urlsafe_b64encode(orjson.dumps(told)).decode().rstrip("=")
+
+
+def _read_cursor(text: str, request: Request) -> _Cursor:
+    try:
+        mark, place, key = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        usable = mark == request.mark() and isinstance(place, int) and isinstance(key, str)
+        if not usable or (request.order == "best" and not 0 <= place <= MOST_OFFSET + MOST_HITS):
+            raise ValueError
+    except (ValueError, TypeError, binascii.Error):
+        raise UsageError(
+            "This cursor isn't of this list.", hint="Ask for the first page, without a cursor."
+        ) from None
+    return _Cursor(order=request.order, place=place, key=key)
+
+
+def _behind(node: Node, after: _Cursor) -> Node:
+    """What isn't newer than the last hit of the page before."""
+    return All(parts=(node, Within(end=after.place + 1)))
+
+
+def _newest(
+    searcher: tantivy.Searcher, request: Request, query: tantivy.Query, after: _Cursor | None
+) -> tuple[list[tuple[Document, float]], _Cursor | None]:
+    """A page by time, events of one moment by key."""
+    wanted = request.limit + 1
+    portion = wanted + 16
+    while True:
+        hits = searcher.search(query, portion, count=False, order_by_field="at").hits
+        found = [_document(searcher, address) for _, address in hits]
+        if len(hits) == portion:  # of the last moment there may be more
+            found = [one for one in found if one.at > found[-1].at]
+        found.sort(key=lambda one: (-one.at, one.key))
+        if after is not None:
+            found = [one for one in found if (-one.at, one.key) > (-after.place, after.key)]
+        if len(hits) < portion or len(found) >= wanted:
+            break
+        portion *= 4
+    page = [(one, 0.0) for one in found[: request.limit]]
+    if len(found) <= request.limit:
+        return page, None
+    last = page[-1][0]
+    return page, _Cursor(place=last.at, key=last.key, order="newest")
+
+
+def _weighed(
+    searcher: tantivy.Searcher, query: tantivy.Query, half_us: float, now_us: int
+) -> Sequence[tuple[float, tantivy.DocAddress]]:
+    """The best by their words, anew by words and age: half the weight goes with age."""
+    hits = searcher.search(query, WEIGHED, count=False).hits
+    begun = searcher.fast_field_values("at", [address for _, address in hits])
+
+    def weight(at: object) -> float:
+        age_us = max(now_us - int(at), 0) if isinstance(at, int) else 0
+        return 0.5 + 0.5 * float(2.0 ** -(age_us / half_us))
+
+    weighed = [
+        (float(score) * weight(at), address)
+        for (score, address), at in zip(hits, begun, strict=True)
+    ]
+    return sorted(weighed, key=lambda hit: -hit[0])
+
+
+def _facets(
+    searcher: tantivy.Searcher, query: tantivy.Query
+) -> dict[str, list[tuple[str | int, int]]]:
+    asked = {
+        name: {"terms": {"field": of, "size": MOST_FACETS[name]}} for name, of in _FACETS.items()
+    }
+    told = searcher.aggregate(query, asked)
+    return {
+        name: [(bucket["key"], bucket["doc_count"]) for bucket in told[name]["buckets"]]
+        for name in _FACETS
+    }
+
+
+def _count(searcher: tantivy.Searcher, query: tantivy.Query) -> int:
+    return int(searcher.search(query, 1, count=True).count)  # type: ignore[attr-defined]
+
+
+def _document(searcher: tantivy.Searcher, address: tantivy.DocAddress) -> Document:
+    return restored(searcher.doc(address)["document"][0])
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:  # as tantivy says it
+        raise damaged(error) from error
+    except BaseException as error:
+        if not is_panic(error):
+            raise
+        raise damaged(RuntimeError("it is damaged")) from None

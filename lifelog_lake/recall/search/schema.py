@@ -1,0 +1,74 @@
+"""The fields of the index, and a document as the index takes it."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import tantivy
+
+from lifelog_lake.recall.search import words
+from lifelog_lake.recall.search.documents import Document
+
+#: Raised whenever documents get other fields: an index of another one is made anew.
+FORMAT = f"1.{words.VERSION}"
+#: Fields that are compared whole.
+_NAMES = ("key", "stream", "device", "tag", "site")
+#: What facets are counted by: names as they are shown.
+STREAM, DEVICE, TAG, DAY = "by_stream", "by_device", "by_tag", "by_day"
+
+
+def schema() -> tantivy.Schema:
+    """Folded words in ``text`` and ``app``, whole names, times, and the document itself."""
+    builder = tantivy.SchemaBuilder()
+    for name in ("text", "app"):
+        builder.add_text_field(name, tokenizer_name="whitespace", index_option="position")
+    for name in _NAMES:
+        builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
+    for name in (STREAM, DEVICE, TAG):
+        builder.add_text_field(name, fast=True, tokenizer_name="raw", index_option="basic")
+    builder.add_integer_field("at", fast=True)
+    builder.add_integer_field(DAY, fast=True)
+    builder.add_integer_field("days", indexed=True)
+    builder.add_bytes_field("document", stored=True)
+    return builder.build()
+
+
+def indexed(document: Document) -> tantivy.Document:
+    """A document as it is added. Its texts stay apart: no phrase reaches from one to the next."""
+    made = tantivy.Document()
+    made.add_text("key", document.key)
+    for text in document.texts:
+        made.add_text("text", words.fold(text))
+    if document.app:
+        made.add_text("app", words.fold(document.app))
+    made.add_text("stream", document.stream)
+    made.add_text(STREAM, document.stream)
+    made.add_text("device", words.exact(document.device))
+    made.add_text(DEVICE, document.device)
+    for tag in {words.exact(tag) for tag in document.tags}:
+        made.add_text("tag", tag)
+    for tag in document.tags:
+        made.add_text(TAG, tag)
+    for name in sites(document.site):
+        made.add_text("site", name)
+    made.add_integer("at", document.at)
+    made.add_integer(DAY, document.day)
+    for day in document.days:
+        made.add_integer("days", day)
+    made.add_bytes("document", document.stored())
+    return made
+
+
+def sites(site: str | None) -> list[str]:
+    """A site and those that it lies below: ``mail.example.org:8080`` gives ``mail.example.org``,
+    ``example.org`` and ``org`` too."""
+    if not site:
+        return []
+    host = words.exact(site)
+    try:
+        bare = urlsplit(f"//{host}").hostname or host
+    except ValueError:
+        bare = host
+    parts = bare.split(".")
+    below = [] if parts[-1].isdigit() or ":" in bare else parts
+    return list(dict.fromkeys([host, bare, *(".".join(below[n:]) for n in range(1, len(below)))]))
