@@ -54,6 +54,12 @@ async def summaries() -> State[Any]:
 
 
 @flow(persist_result=False)
+async def search() -> State[Any]:
+    """Takes new events into the search index."""
+    return await care_for("search")
+
+
+@flow(persist_result=False)
 async def health() -> State[Any]:
     """Looks over all devices, opens and resolves alerts, and sends what is new."""
     return await care_for("health")
@@ -65,7 +71,9 @@ async def activitywatch() -> State[Any]:
     return await care_for("activitywatch")
 
 
-FLOWS = {one.name: one for one in (compact, tidy, thumbnails, summaries, health, activitywatch)}
+FLOWS = {
+    one.name: one for one in (compact, tidy, thumbnails, summaries, search, health, activitywatch)
+}
 
 
 async def care_for(job: str) -> State[Any]:

@@ -72,6 +72,12 @@ class SummariesSettings(FlowSettings):
     every_s: float = Field(15 * MINUTE_S, ge=1, le=MOST_S, description="Seconds between two runs.")
 
 
+class SearchSettings(FlowSettings):
+    """New events are taken into the search index."""
+
+    every_s: float = Field(5 * MINUTE_S, ge=1, le=MOST_S, description="Seconds between two runs.")
+
+
 #: A check of health that is later than this is left out: the next one says more.
 CHECK_GRACE_S = 300.0
 
@@ -124,6 +130,7 @@ class FlowsSettings(Section):
     tidy: TidySettings = TidySettings()
     thumbnails: ThumbnailsSettings = ThumbnailsSettings()
     summaries: SummariesSettings = SummariesSettings()
+    search: SearchSettings = SearchSettings()
 
     @field_validator("api_url")
     @classmethod

@@ -23,6 +23,7 @@ from lifelog_lake.cli import (
     event,
     lake,
     pause,
+    search,
     service,
     ship,
     spool,
@@ -74,7 +75,9 @@ def lifelog(
     context.obj = Options(home=home)
 
 
-for group in (capture, lake, care, demo, ship, status, doctor, pause, service, token, transfer):
+for group in (
+    capture, lake, care, demo, search, ship, status, doctor, pause, service, token, transfer,
+):  # fmt: skip
     group.add_to(app)
 app.add_typer(event.app, name="event")
 app.add_typer(spool.app, name="spool")

@@ -4,9 +4,10 @@
 configuration · ``identity`` who asks, with ``secret`` (people), ``tokens`` (programs) and
 ``throttle`` · ``audit`` who did what · ``extension`` mounts the routes · ``app_process``,
 ``app_proxy`` and ``voila_app`` the dashboards' Voila behind that login · ``flows_proxy`` Prefect's
-page there · ``inner_proxy`` what both share · ``api`` the REST API · ``timeline``, ``thumbnails``,
-``blobs``, ``health`` the pages' routes · ``base`` and ``problem`` what all routes share ·
-``ranges``, ``media`` what they are made of · ``reading`` the lake off the event loop.
+page there · ``inner_proxy`` what both share · ``api`` the REST API · ``timeline``, ``coverage``,
+``search``, ``thumbnails``, ``blobs``, ``health`` the pages' routes · ``base`` and ``problem`` what
+all routes share · ``ranges``, ``media`` what they are made of · ``reading`` the lake off the event
+loop.
 """
 
 from __future__ import annotations

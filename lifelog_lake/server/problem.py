@@ -1,7 +1,8 @@
 """Errors as problem documents (RFC 9457): ``application/problem+json``, the same for every route.
 
 ``{"type": "about:blank", "title", "status", "detail", "hint"}``: ``title`` is the status in words,
-``detail`` says what is wrong, ``hint`` what to do about it.
+``detail`` says what is wrong, ``hint`` what to do about it; of a search also ``position``, the
+character of the query from which on it can't be read.
 """
 
 from __future__ import annotations
@@ -71,19 +72,21 @@ class Problem(Exception):
     status: int
     detail: str
     hint: str = ""
+    position: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
 
     def body(self) -> bytes:
         """The document."""
-        return orjson.dumps(
-            {
-                "type": "about:blank",
-                "title": title(self.status),
-                "status": self.status,
-                "detail": self.detail,
-                "hint": self.hint or _HINTS.get(self.status, ""),
-            }
-        )
+        told: dict[str, object] = {
+            "type": "about:blank",
+            "title": title(self.status),
+            "status": self.status,
+            "detail": self.detail,
+            "hint": self.hint or _HINTS.get(self.status, ""),
+        }
+        if self.position is not None:
+            told["position"] = self.position
+        return orjson.dumps(told)
 
 
 def title(status: int) -> str:
@@ -103,4 +106,11 @@ def problem_of(error: LifelogError) -> Problem:
     """An error of the project as what is sent."""
     status = status_of(error)
     headers = {"Retry-After": str(RETRY_S)} if status == 503 else {}
-    return Problem(status=status, detail=error.message, hint=error.hint, headers=headers)
+    position = error.fields.get("position")
+    return Problem(
+        status=status,
+        detail=error.message,
+        hint=error.hint,
+        position=position if isinstance(position, int) else None,
+        headers=headers,
+    )

@@ -344,6 +344,33 @@ def test_an_empty_span_names_the_newest_event(hub: Hub, client) -> None:
     assert (empty["streams"], empty["newest_at"]) == ([], newest)
 
 
+def test_a_search_finds_what_was_shipped(hub: Hub, client) -> None:
+    asked = {"q": "page", "facets": "1"}
+    answer = client.get(f"{hub.url}lifelog/api/search", params=asked)
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    (result,) = told["results"]
+    assert (result["stream"], result["title"]) == ("web", "A page")
+    assert (result["snippet"], result["marks"]) == ("A page", [[2, 6]])
+    assert (told["total"], told["cursor"], told["fresh"]) == (1, None, True)
+    assert told["facets"]["stream"] == [{"value": "web", "count": 1}]
+    ship_events(hub.home, [lasting("web", minutes_ago(3), minutes_ago(2), title="Another page")])
+
+    def both() -> bool:
+        found = client.get(
+            f"{hub.url}lifelog/api/search",
+            params={"q": "page", "order": "newest", "stream": ["web", "journal"]},
+        ).json()
+        return [one["title"] for one in found["results"]] == ["Another page", "A page"]
+
+    wait_until("The new page isn't found.", 30, both)
+    wrong = client.get(f"{hub.url}lifelog/api/search", params={"q": "page AND (x"})
+    assert wrong.status_code == 400
+    assert wrong.json()["position"] == 9
+    long = client.get(f"{hub.url}lifelog/api/search", params={"q": "x" * 20_000})
+    assert (long.status_code, long.json()["position"]) == (400, 10_000)
+
+
 def test_a_lake_of_real_days_is_no_demo(hub: Hub, client) -> None:
     assert client.get(f"{hub.url}lifelog/api/lake").json() == {"demo": None}
 

@@ -420,3 +420,6 @@ class ProblemOut(BaseModel):
     status: int
     detail: str = Field(description="What is wrong.")
     hint: str = Field(description="What to do about it.")
+    position: int | None = Field(
+        None, description="Of a search: from which character on, counted from 0, it can't be read."
+    )

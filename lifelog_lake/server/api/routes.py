@@ -29,6 +29,7 @@ from lifelog_lake.server.api.revisions import HistoryHandler, UndeleteHandler
 from lifelog_lake.server.blobs import BlobHandler
 from lifelog_lake.server.coverage import CoverageHandler
 from lifelog_lake.server.health import AlertsHandler, HealthHandler, MetricsHandler
+from lifelog_lake.server.search import SearchHandler
 from lifelog_lake.server.thumbnails import ThumbnailHandler
 from lifelog_lake.server.timeline import LakeHandler, SummaryHandler, TimelineHandler
 
@@ -55,6 +56,7 @@ ROUTES: tuple[tuple[str, type[ApiHandler]], ...] = (
     ("/events/{entry_id}/attachments/{name}", AttachmentUploadHandler),
     ("/attachments/{key}", AttachmentHandler),
     ("/blobs/{sha256}", BlobHandler),
+    ("/search", SearchHandler),
     ("/export", ExportHandler),
     ("/import", ImportHandler),
     ("/ingest/readings", ReadingsHandler),

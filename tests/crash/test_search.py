@@ -1,0 +1,32 @@
+"""SIGKILL at every moment of the search index's writer: the next run makes it whole."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import orjson
+import pytest
+
+POINTS = {"search.commit", "search.commit.done", "search.rename", "search.mkdir"}
+
+pytestmark = [
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="the sweep forks"),
+]
+
+
+@pytest.mark.parametrize("most", [10, pytest.param(0, marks=pytest.mark.soak)])
+def test_a_kill_at_any_moment_loses_and_doubles_nothing(tmp_path: Path, most: int) -> None:
+    command = [sys.executable, "-m", "tests.crash.search", str(tmp_path), str(most)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-4000:]
+    points, *kills = [orjson.loads(line) for line in done.stdout.splitlines()]
+    assert set(points["points"]) >= POINTS
+    for kill in kills:
+        if kill["point"] != "any moment":
+            assert kill["exit"] == -signal.SIGKILL, f"{kill['point']} was never reached"
+        assert kill["problems"] == [], f"killed at {kill['point']}:\n{done.stderr[-4000:]}"

@@ -1,0 +1,53 @@
+"""``lifelog search`` as a person types it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from lifelog_lake.clock import US_PER_S
+from lifelog_lake.events import new_event
+from tests.fixtures.command import Run, a_command, a_home, said
+from tests.fixtures.derived import add
+from tests.helpers import T0, make_home
+
+__all__ = ["a_command", "a_home"]
+
+
+def filled(home: Path) -> None:
+    add(
+        make_home(home),
+        new_event("window", at=T0, data={"app": "editor", "title": "Annual\x1b[31m report"}),
+        new_event(
+            "journal",
+            at=T0 + US_PER_S,
+            data={"entry_id": "one", "title": "Sent", "description": "the report", "tags": ["a"]},
+        ),
+    )
+
+
+def test_search_shows_pages_and_answers_programs(home: Path, lifelog: Run) -> None:
+    filled(home)
+    assert "made anew: 2 documents." in said(lifelog("search", "--rebuild"))
+    shown = lifelog("search", "report", "--newest", "--limit", "1")
+    assert shown.returncode == 0, shown.stderr
+    lines = shown.stdout.splitlines()
+    assert "the report  Sent · #a" in lines[0]
+    assert lines[1] == "2 hits (the first 1 shown)"
+    cursor = lines[2].split()[-1]
+    following = lifelog("search", "report", "--newest", "--limit", "1", "--cursor", cursor)
+    assert "Annual" in following.stdout
+    assert "\x1b" not in following.stdout, "a title gave the terminal orders"
+    told = json.loads(lifelog("search", "report", "--tag", "a", "--json").stdout)
+    assert [one["id"] for one in told["results"]] == ["one"]
+    assert told["total"] == 1
+    assert told["facets"]["tag"] == [{"value": "a", "count": 1}]
+
+
+def test_mistakes_have_their_place_and_code(home: Path, lifelog: Run) -> None:
+    make_home(home)
+    wrong = lifelog("search", "(report")
+    assert wrong.returncode == 2
+    assert "isn't closed. (at character 1)" in said(wrong)
+    (Path(home) / "lake" / "lake.json").unlink()
+    assert lifelog("search", "report").returncode == 3
