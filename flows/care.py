@@ -54,6 +54,12 @@ async def summaries() -> State[Any]:
 
 
 @flow(persist_result=False)
+async def ocr() -> State[Any]:
+    """Reads the words on new frames."""
+    return await care_for("ocr")
+
+
+@flow(persist_result=False)
 async def search() -> State[Any]:
     """Takes new events into the search index."""
     return await care_for("search")
@@ -72,7 +78,8 @@ async def activitywatch() -> State[Any]:
 
 
 FLOWS = {
-    one.name: one for one in (compact, tidy, thumbnails, summaries, search, health, activitywatch)
+    one.name: one
+    for one in (compact, tidy, thumbnails, summaries, ocr, search, health, activitywatch)
 }
 
 

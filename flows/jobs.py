@@ -23,6 +23,7 @@ JOBS: dict[str, str] = {
     "tidy": "lifelog_lake.care.tidy",
     "thumbnails": "lifelog_lake.care.thumbnails",
     "summaries": "lifelog_lake.care.summaries",
+    "ocr": "lifelog_lake.care.ocr",
     "search": "lifelog_lake.care.search",
     "health": "lifelog_lake.care.health.job",
     "activitywatch": "lifelog_lake.care.health.activitywatch",

@@ -109,6 +109,17 @@ _DERIVED = _columns(
     transform_version=("int64", "its version"),
 )
 
+_WORD = StructOf(
+    {
+        "text": "string",
+        "left": "int64",
+        "top": "int64",
+        "width": "int64",
+        "height": "int64",
+        "confidence": "float64",
+    }
+)
+
 _CATALOGUE: tuple[Stream, ...] = (
     Stream(
         name="screen",
@@ -280,8 +291,14 @@ _CATALOGUE: tuple[Stream, ...] = (
         derived=True,
         columns=(
             *_DERIVED,
-            _text("text", "recognised text"),
+            _text("text", "recognised text; null = none, or that of the frame in same_as"),
             Column(name="confidence", type="float64", doc="mean of the words, 0 to 1"),
+            *_columns(
+                source_sha256=("string", "sha256 of the content it was made from"),
+                languages=("string", "of the recognition, as the engine names them, joined by +"),
+                words=(ListOf(_WORD), "each word with its box in the frame, px, in reading order"),
+                same_as=("string", "source_id of the row with the very same text and words"),
+            ),
         ),
     ),
     Stream(

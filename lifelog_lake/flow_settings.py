@@ -72,6 +72,28 @@ class SummariesSettings(FlowSettings):
     every_s: float = Field(15 * MINUTE_S, ge=1, le=MOST_S, description="Seconds between two runs.")
 
 
+class OcrSettings(FlowSettings):
+    """The words on new frames are recognised, the newest first."""
+
+    every_s: float = Field(MINUTE_S, ge=1, le=MOST_S, description="Seconds between two runs.")
+    budget_s: float = Field(
+        20.0,
+        gt=0,
+        le=DAY_S,
+        description="A run ends after so many seconds; what is left waits. A third of a core at "
+        "most, if it runs each minute.",
+    )
+    languages: tuple[str, ...] = Field(
+        ("eng",),
+        min_length=1,
+        description="Languages as Tesseract names them; each needs its data, "
+        "e.g. apt install tesseract-ocr-deu.",
+    )
+    redo_older: bool = Field(
+        False, description="Whether frames that an older version read are read again."
+    )
+
+
 class SearchSettings(FlowSettings):
     """New events are taken into the search index."""
 
@@ -130,6 +152,7 @@ class FlowsSettings(Section):
     tidy: TidySettings = TidySettings()
     thumbnails: ThumbnailsSettings = ThumbnailsSettings()
     summaries: SummariesSettings = SummariesSettings()
+    ocr: OcrSettings = OcrSettings()
     search: SearchSettings = SearchSettings()
 
     @field_validator("api_url")

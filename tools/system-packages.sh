@@ -23,7 +23,7 @@ test)
     # A screen, letters to show on it, a sound server and a voice, what checks service files, and
     # a real browser: any Chromium or Chrome will do.
     wanted="xvfb x11-xserver-utils fonts-dejavu libportaudio2 libasound2-plugins pulseaudio"
-    wanted="$wanted pulseaudio-utils espeak-ng systemd libxml2-utils"
+    wanted="$wanted pulseaudio-utils espeak-ng systemd libxml2-utils tesseract-ocr-eng"
     browser=chromium
     if grep -qs '^ID=ubuntu$' /etc/os-release; then browser=chromium-browser; fi
     for program in chromium chromium-browser google-chrome-stable google-chrome; do

@@ -6,10 +6,15 @@ much memory is refused before it is decoded.
 
 from __future__ import annotations
 
+import contextlib
 import io
-from typing import BinaryIO
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, BinaryIO
 
 from lifelog_lake.errors import UsageError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 #: Names what :func:`shrink` does, and is raised whenever it gives other pictures.
 TRANSFORM, VERSION = "small-webp", 1
@@ -26,6 +31,26 @@ MOST_PIXELS = 40_000_000
 
 def shrink(file: BinaryIO) -> bytes:
     """A picture as a small WebP. Raises :class:`UsageError` for anything else."""
+    from PIL import Image
+
+    with _opened(file) as picture:
+        picture.draft("RGB", (WIDTH_PX, MOST_HEIGHT_PX))  # a JPEG is decoded small at once
+        small = picture.convert("RGB")
+        small.thumbnail((WIDTH_PX, MOST_HEIGHT_PX), Image.Resampling.BILINEAR, reducing_gap=2.0)
+    content = io.BytesIO()
+    small.save(content, "WEBP", quality=QUALITY, method=2)
+    return content.getvalue()
+
+
+def grey(file: BinaryIO) -> Image.Image:
+    """A picture in shades of grey, whole. Raises :class:`UsageError` for anything else."""
+    with _opened(file) as picture:
+        return picture.convert("L")
+
+
+@contextlib.contextmanager
+def _opened(file: BinaryIO) -> Iterator[Image.Image]:
+    """A picture to be decoded; what goes wrong with it is told as :class:`UsageError`."""
     from PIL import Image, UnidentifiedImageError
 
     hint = "Open the content itself: /lifelog/api/blobs/ and its name."
@@ -37,9 +62,7 @@ def shrink(file: BinaryIO) -> bytes:
         with Image.open(file, formats=FORMATS) as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 raise UsageError("The picture has too many pixels to be made small.", hint=hint)
-            picture.draft("RGB", (WIDTH_PX, MOST_HEIGHT_PX))  # a JPEG is decoded small at once
-            small = picture.convert("RGB")
-            small.thumbnail((WIDTH_PX, MOST_HEIGHT_PX), Image.Resampling.BILINEAR, reducing_gap=2.0)
+            yield picture
     except UnidentifiedImageError:
         raise UsageError("This content isn't a picture.", hint=hint) from None
     # The AVIF decoder says RuntimeError; MemoryError is a size that a damaged header made up.
@@ -52,9 +75,6 @@ def shrink(file: BinaryIO) -> bytes:
         Image.DecompressionBombError,
     ):
         raise UsageError("The picture is damaged.", hint=hint) from None
-    content = io.BytesIO()
-    small.save(content, "WEBP", quality=QUALITY, method=2)
-    return content.getvalue()
 
 
 def size_of(content: bytes) -> tuple[int, int]:

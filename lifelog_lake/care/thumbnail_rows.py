@@ -16,7 +16,8 @@ import polars as pl
 
 from lifelog_lake import fsio
 from lifelog_lake.care import previews
-from lifelog_lake.care.pictures import MEDIA_TYPE, MOST_BYTES, TRANSFORM, VERSION, shrink, size_of
+from lifelog_lake.care.derived import Lost, picture_content
+from lifelog_lake.care.pictures import MEDIA_TYPE, TRANSFORM, VERSION, shrink, size_of
 from lifelog_lake.care.thumbnail_index import STREAM
 from lifelog_lake.clock import to_us
 from lifelog_lake.errors import Transient, UsageError
@@ -128,7 +129,7 @@ def make(store: Store, source: Source, directory: Path) -> Small | None:
         else:
             with _on_disk(store, source.blob, directory) as file:
                 small = previews.preview(file, source.opened)
-    except _Lost:
+    except Lost:
         return None
     except UsageError as error:
         return Small(source=source, refused=error.message)
@@ -139,18 +140,11 @@ def make(store: Store, source: Source, directory: Path) -> Small | None:
     return Small(source=source, blob=sha256, blob_bytes=len(small), width=width, height=height)
 
 
-class _Lost(Exception):
-    """The content isn't there, or isn't what its name says."""
-
-
 def _shrunk(store: Store, source: Source) -> bytes:
     try:
-        with store.open(blob_key(source.blob)) as file:
-            content = file.read(MOST_BYTES + 1)
+        content = picture_content(store, source.blob)
     except OSError as error:
-        raise _Lost from error
-    if len(content) <= MOST_BYTES and hashlib.sha256(content).hexdigest() != source.blob:
-        raise _Lost
+        raise Lost from error
     return shrink(io.BytesIO(content))
 
 
@@ -160,21 +154,21 @@ def _on_disk(store: Store, sha256: str, directory: Path) -> Iterator[BinaryIO]:
     try:
         file = store.open(blob_key(sha256))
     except OSError as error:
-        raise _Lost from error
+        raise Lost from error
     with file:
         if file.seek(0, io.SEEK_END) > previews.MOST_BYTES:
             raise UsageError("The file is too large for a preview.")
         file.seek(0)
         if previews.is_real(file):
             if _copied(file, None) != sha256:
-                raise _Lost
+                raise Lost
             file.seek(0)
             yield file
             return
         fsio.make_dirs(directory, at="preview")
         with tempfile.TemporaryFile(dir=directory) as copy:
             if _copied(file, copy) != sha256:
-                raise _Lost
+                raise Lost
             copy.seek(0)
             yield copy
 
@@ -186,7 +180,7 @@ def _copied(file: BinaryIO, copy: Any) -> str:
         try:
             piece = file.read(_PIECE_BYTES)
         except OSError as error:
-            raise _Lost from error
+            raise Lost from error
         if not piece:
             return digest.hexdigest()
         digest.update(piece)

@@ -12,9 +12,9 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
-import pyarrow as pa
 from deltalake.exceptions import DeltaError
 
+from lifelog_lake.care.derived import add_rows
 from lifelog_lake.care.outcome import Outcome
 from lifelog_lake.care.thumbnail_index import STREAM, ThumbnailIndex, index_path
 from lifelog_lake.care.thumbnail_rows import ORIGINS, Small, Source, columns, cursor, make, wanted
@@ -28,15 +28,13 @@ from lifelog_lake.errors import (
 )
 from lifelog_lake.events import pulled_id
 from lifelog_lake.home import Home
-from lifelog_lake.lake import datafile, require_known
+from lifelog_lake.lake import require_known
 from lifelog_lake.lake.identity import LakeIdentity
 from lifelog_lake.lake.logcheck import first_line
-from lifelog_lake.lake.schema import to_table
 from lifelog_lake.lake.store import Store, table_key
 from lifelog_lake.lake.table import Snapshot, StreamTable
 from lifelog_lake.recall.follow import Changes, Place, changes, new_rows, place_of
 from lifelog_lake.recall.tables import Tables
-from lifelog_lake.ship.shipper import app_id
 
 JOB = "thumbnails"
 #: Pictures that are made before their rows are committed: what a kill costs at most.
@@ -176,24 +174,9 @@ class _Job:
         )
 
     def _commit(self, snapshot: Snapshot, rows: Sequence[Small], marks: dict[str, int]) -> None:
-        by_device: dict[str, list[Small]] = {}
-        for small in rows:
-            by_device.setdefault(small.source.device, []).append(small)
-        parts = []
-        for device, own in by_device.items():
-            name = app_id(device, STREAM, self._epoch)
-            first = snapshot.watermark(name) + 1
-            numbered = [(first + n, small.row()) for n, small in enumerate(own)]
-            marks[name] = numbered[-1][0]
-            now_us = self._clock.wall_us()
-            parts.append(
-                to_table(STREAM, numbered, device=device, epoch=self._epoch, ingested_at=now_us)
-            )
-        files = [
-            datafile.write(self._store, STREAM, day, part)
-            for day, part in (datafile.split_by_day(pa.concat_tables(parts)) if parts else ())
-        ]
-        snapshot.add(files, marks)
+        made = [(small.source.device, small.row()) for small in rows]
+        now_us = self._clock.wall_us()
+        add_rows(self._store, snapshot, STREAM, made, self._epoch, marks, now_us)
 
     def _snapshot(self) -> Snapshot:
         """The newest version; no table is made in the empty directory where a disk was mounted."""

@@ -28,6 +28,7 @@ from tests.bench import (
     report,
     rest,
     s3,
+    search,
     shipping,
     spooling,
 )
@@ -45,6 +46,7 @@ BENCHES: dict[str, Callable[..., Iterator[Row]]] = {
     "page": page.run,
     "activitywatch": activitywatch.run,
     "hub": hub.run,
+    "search": search.run,
     "health": health.run,
     "journal": journal.run,
     "coverage": coverage.run,

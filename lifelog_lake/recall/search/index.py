@@ -38,8 +38,12 @@ from lifelog_lake.recall.search.schema import FORMAT, schema
 from lifelog_lake.recall.tables import Tables
 
 CURRENT = "current.json"
+#: Tantivy's own list of what is committed.
+META = "meta.json"
 #: How long a search waits for another process that brings the index up to date.
 WAIT_S = 10.0
+
+_State = tuple[int, tuple[int, int, int], tuple[int, int, int]]
 
 log = structlog.get_logger(__name__)
 
@@ -64,7 +68,7 @@ class SearchIndex:
         self._tables = Tables(store)
         self._mutex = threading.Lock()
         self._lock = FileLock(self._root / "write.lock")
-        self._open: tuple[str, tantivy.Index] | None = None
+        self._open: tuple[_State, Opened] | None = None
 
     @property
     def path(self) -> Path:
@@ -98,18 +102,20 @@ class SearchIndex:
     def opened(self) -> Opened | None:
         """The newest state that was committed; None if there is no index yet."""
         with self._mutex:
+            if self._open is not None and self._open[0] == self._state(self._open[1].directory):
+                return self._open[1]
             directory = self._current()
             if directory is None:
                 return None
+            state = self._state(directory)
             try:
-                if self._open is None or self._open[0] != directory:
-                    self._open = directory, tantivy.Index.open(str(self._root / directory))
-                index = self._open[1]
-                index.reload()
-                return Opened(directory=directory, index=index, searcher=index.searcher())
+                index = tantivy.Index.open(str(self._root / directory))
+                found = Opened(directory=directory, index=index, searcher=index.searcher())
             except (OSError, ValueError) as error:
                 self._open = None
                 raise damaged(error) from error
+            self._open = state, found
+            return found
 
     # -- parts ------------------------------------------------------------------------------
 
@@ -131,6 +137,18 @@ class SearchIndex:
                 f"The search index can't be written: {error.strerror} ({self._root}).",
                 hint="Is the disk full? The index may be deleted at any time.",
             ) from error
+
+    def _state(self, directory: str) -> _State:
+        """Changes with each commit, and when another directory is to be read: both files are
+        replaced then."""
+        told = []
+        for path in (self._root / CURRENT, self._root / directory / META):
+            try:
+                found = path.stat()
+                told.append((found.st_ino, found.st_mtime_ns, found.st_size))
+            except FileNotFoundError:
+                told.append((0, 0, 0))
+        return self._identity.generation, told[0], told[1]
 
     def _current(self) -> str | None:
         """The directory that is read; None if there is none for this lake's life and format."""

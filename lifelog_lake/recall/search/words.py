@@ -16,6 +16,7 @@ from functools import lru_cache
 #: Raised whenever :func:`fold` gives other words: the index is made anew then.
 VERSION = 1
 LONGEST = 64
+_ASCII_WORD = re.compile("[A-Za-z0-9]+")
 _ACCENTS = re.compile("[\u0300-\u036f]")
 #: Letters that Unicode doesn't take apart.
 _LETTERS = {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "\u0131": "i"}
@@ -88,16 +89,20 @@ def _folded(cluster: str) -> tuple[tuple[str, ...], bool]:
 
 def places(text: str) -> Iterator[tuple[str, int, int]]:
     """Each word of a text as :func:`fold` gives it, and where it stands: from, to (exclusive)."""
+    if text.isascii():  # the same in a tenth of the time
+        for found in _ASCII_WORD.finditer(text):
+            yield found[0][:LONGEST].lower(), found.start(), found.end()
+        return
     word, start, end = "", 0, 0
     for here, after in _clusters(text):
-        found, alone = _folded(text[here:after])
-        if word and (alone or not found):
+        parts, alone = _folded(text[here:after])
+        if word and (alone or not parts):
             yield word[:LONGEST], start, end
             word = ""
         if alone:
-            yield found[0], here, after
+            yield parts[0], here, after
             continue
-        for number, part in enumerate(found):
+        for number, part in enumerate(parts):
             if number and word:  # one character that stands for several words, such as ㎧
                 yield word[:LONGEST], start, end
                 word = ""

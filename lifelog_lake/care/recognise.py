@@ -1,0 +1,153 @@
+"""Reads the words in a picture: engines behind one small interface.
+
+Tesseract is the default: its library rides in a wheel, its language data is the system's
+(``tesseract-ocr-eng``). One thread a process, whatever the machine has: more make it slower, and
+capture comes first.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lifelog_lake.errors import MissingExtra, UsageError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_DATA = (
+    "/usr/share/tesseract-ocr/5/tessdata",
+    "/usr/share/tesseract-ocr/4.00/tessdata",
+    "/usr/share/tessdata",
+    "/usr/share/tesseract/tessdata",
+    "/usr/local/share/tessdata",
+    "/opt/homebrew/share/tessdata",
+    r"C:\Program Files\Tesseract-OCR\tessdata",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Word:
+    """A word and its box, px from the picture's upper left corner; confidence 0 to 1.
+
+    ``begins_line``: it is the first of a line of text.
+    """
+
+    text: str
+    left: int
+    top: int
+    width: int
+    height: int
+    confidence: float
+    begins_line: bool = False
+
+
+class Recogniser(Protocol):
+    """An engine: ``name`` and ``version`` (of what it gives) are kept with each row."""
+
+    name: str
+    version: int
+    languages: str
+
+    def words(self, picture: Image.Image) -> list[Word]:
+        """The words of a picture in shades of grey, in reading order."""
+
+    def close(self) -> None:
+        """Give its memory back."""
+
+
+def recogniser(languages: Sequence[str]) -> Recogniser:
+    """The engine for some languages, as it names them.
+
+    Raises :class:`MissingExtra`, and :class:`UsageError` for a language without data.
+    """
+    return Tesseract(languages)
+
+
+class Tesseract:
+    """Tesseract's LSTM engine by tesserocr."""
+
+    name, version = "tesseract", 1
+
+    def __init__(self, languages: Sequence[str]) -> None:
+        os.environ["OMP_THREAD_LIMIT"] = "1"  # read when its library is loaded
+        try:
+            import tesserocr
+        except ModuleNotFoundError as error:
+            raise MissingExtra("Recognising text", "hub") from error
+        self.languages = "+".join(languages)
+        place, there = _data(tesserocr)
+        if missing := [one for one in languages if one not in there]:
+            package = f"tesseract-ocr-{missing[0].replace('_', '-')}"
+            raise UsageError(
+                f"Tesseract has no data for the language '{missing[0]}'.",
+                hint=(f"On Debian and Ubuntu: apt install {package}. " if _is_linux() else "")
+                + "TESSDATA_PREFIX names the directory of the data elsewhere; "
+                "[flows.ocr] enabled = false turns recognition off.",
+            )
+        self._engine: Any = tesserocr
+        self._api: Any = tesserocr.PyTessBaseAPI(
+            path=place, lang=self.languages, psm=tesserocr.PSM.AUTO, oem=tesserocr.OEM.LSTM_ONLY
+        )
+
+    def words(self, picture: Image.Image) -> list[Word]:
+        """See :class:`Recogniser`."""
+        from PIL import ImageOps, ImageStat
+
+        # Bright on dark takes twice as long to read as the other way round. Enlarging costs half as
+        # much again for nothing, and leaving out unsure words loses more right ones than wrong.
+        dark = ImageStat.Stat(picture).median[0] < 128
+        self._api.SetImage(ImageOps.invert(picture) if dark else picture)
+        try:
+            self._api.Recognize()
+            return list(self._found())
+        finally:
+            self._api.Clear()
+
+    def close(self) -> None:
+        """See :class:`Recogniser`."""
+        self._api.End()
+
+    def _found(self) -> Iterator[Word]:
+        level = self._engine.RIL
+        found = self._api.GetIterator()
+        if found is None:
+            return
+        begins = False
+        for one in self._engine.iterate_level(found, level.WORD):
+            begins |= one.IsAtBeginningOf(level.TEXTLINE)
+            box = one.BoundingBox(level.WORD)
+            if one.Empty(level.WORD) or box is None:
+                continue
+            text = one.GetUTF8Text(level.WORD).strip()
+            if not text:
+                continue
+            left, top, right, bottom = box
+            yield Word(
+                text=text,
+                left=left,
+                top=top,
+                width=right - left,
+                height=bottom - top,
+                confidence=one.Confidence(level.WORD) / 100,
+                begins_line=begins,
+            )
+            begins = False
+
+
+def _data(tesserocr: Any) -> tuple[str, set[str]]:
+    """Where Tesseract's data lies, and the languages that are there."""
+    given = os.environ.get("TESSDATA_PREFIX")
+    for place in (given,) if given else _DATA:
+        if Path(place).is_dir():
+            _, languages = tesserocr.get_languages(f"{place.rstrip('/')}/")
+            return place, set(languages)
+    return "", set()
+
+
+def _is_linux() -> bool:
+    return sys.platform.startswith("linux")
