@@ -297,6 +297,8 @@ _CATALOGUE: tuple[Stream, ...] = (
                 source_sha256=("string", "sha256 of the content it was made from"),
                 languages=("string", "of the recognition, as the engine names them, joined by +"),
                 words=(ListOf(_WORD), "each word with its box in the frame, px, in reading order"),
+                width=("int64", "of the frame, px"),
+                height=("int64", "of the frame, px"),
                 same_as=("string", "source_id of the row with the very same text and words"),
             ),
         ),

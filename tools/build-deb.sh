@@ -108,7 +108,7 @@ depends="python3 (>= 3.$minor), python3 (<< 3.$((minor + 1))), libc6 (>= 2.28), 
 recommends="libasound2-plugins"
 provides=
 if [ "$role" = hub ]; then
-    recommends="$recommends, caddy | httpd"
+    recommends="$recommends, caddy | httpd, tesseract-ocr-eng"
     provides="Provides: lifelog-lake (= $version-1)"
     depends="$depends, systemd | systemd-standalone-sysusers"
     for script in postinst prerm postrm; do

@@ -174,6 +174,8 @@ class _Job:
         self._made += 1
         sure = [word.confidence for word in found.words]
         return {
+            "width": picture.width,
+            "height": picture.height,
             "text": found.text or None,
             "confidence": sum(sure) / len(sure) if sure else None,
             "words": [

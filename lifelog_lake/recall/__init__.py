@@ -1,10 +1,11 @@
-"""Reading the lake: timeline, usage, temporal joins. Only the journal writes, through the spool.
+"""Reading the lake: timeline, usage, temporal joins, search. Only the journal writes, through the
+spool.
 
 ``lake`` what ``open_lake`` gives · ``tables`` the tables' newest versions, by their logs ·
-``follow`` what was written into a table since · ``timeline`` events of a range · ``joins`` what
-happened during something else · ``usage`` where the time went · ``summary`` what a lake holds ·
-``schema`` the catalogue as polars types · ``journal`` entries a person writes · ``pending`` rows
-of this device that the lake hasn't got yet.
+``follow`` what was written into a table since · ``timeline`` events of a range · ``coverage`` what
+was recorded of them · ``joins`` what happened during something else · ``usage`` where the time
+went · ``summary`` what a lake holds · ``schema`` the catalogue as polars types · ``journal``
+entries a person writes · ``search`` what was written in events.
 """
 
 from __future__ import annotations

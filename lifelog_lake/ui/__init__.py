@@ -2,5 +2,6 @@
 
 ``app`` the app notebook's tabs · ``timeline`` the first tab · ``bar`` where in time one is ·
 ``lane``, ``bars`` the altair lanes · ``cursor`` moments on them · ``views`` what is listed below ·
-``shell`` the header. ``static/view.js`` describes the value that they share.
+``health``, ``search`` the other tabs · ``shell`` the header. ``static/view.js`` describes the value
+that the first one's share.
 """

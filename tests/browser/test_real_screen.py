@@ -1,4 +1,4 @@
-"""The whole way: a real page on a real display, recorded, shipped, and seen in a real browser."""
+"""A page on a real display, recorded, shipped, seen in a real browser, its words found there."""
 
 from __future__ import annotations
 
@@ -15,9 +15,13 @@ import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 
 import lifelog_lake
+from lifelog_lake.care import ocr
+from lifelog_lake.clock import SystemClock
 from lifelog_lake.home import open_home
+from lifelog_lake.lake import parse_url
 from lifelog_lake.lake.verify import verify
 from tests.browser.conftest import Opener
 from tests.browser.hub import start_hub
@@ -76,6 +80,12 @@ def test_a_page_on_the_screen_is_recorded_and_shown(
             return [...context.getImageData(1200, 600, 1, 1).data].slice(0, 3); }"""
         )
         assert max(abs(a - b) for a, b in zip(pixel, BLUE, strict=True)) <= NEAR
+        page.close()
+        outcome = ocr.run(home, parse_url(home.lake_url, home), SystemClock())
+        assert outcome.findings == ()
+        page = visit(hub, "lifelog/search?q=remember+this+page")
+        expect(page.locator(".ll-hit-link").first).to_contain_text("Text on screen")
+        expect(page.locator(".ll-hit-link").first.locator(".ll-hit-box")).to_have_count(3)
         page.close()
     finally:
         hub.stop()

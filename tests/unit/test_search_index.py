@@ -354,3 +354,16 @@ def test_a_broken_file_is_said_with_what_mends_it(home: Home, found: Finder) -> 
     with pytest.raises(Transient, match="--rebuild"):
         fresh.find(Request(query="alpha"))
     fresh.close()
+
+
+def test_a_crowded_moment_is_paged_without_loss(home: Home, found: Finder) -> None:
+    add(home, *(titled(7, "crowd") for _ in range(60)), titled(8, "crowd"), titled(6, "crowd"))
+    found.refresh()
+    asked = Request(query="crowd", order="newest", limit=9)
+    page = found.find(asked)
+    seen = [hit.document.id for hit in page.hits]
+    while page.cursor is not None:
+        page = found.find(asked, cursor=page.cursor)
+        seen += [hit.document.id for hit in page.hits]
+    assert len(seen) == len(set(seen)) == 62
+    assert seen == ids(found, "crowd")

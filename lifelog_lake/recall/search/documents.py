@@ -8,8 +8,9 @@ same rows give the same document.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache
+from operator import attrgetter
 from typing import Any
 from urllib.parse import unquote
 from zoneinfo import available_timezones
@@ -21,6 +22,8 @@ from lifelog_lake.recall.schema import polars_schema
 from lifelog_lake.recall.usage import site
 
 DAY_US = 86_400_000_000
+#: Boxes are shares of this many.
+WHOLE = 10_000
 ENVELOPE = ("id", "device", "at", "end", "cont", "tz", "blob")
 
 
@@ -28,7 +31,8 @@ ENVELOPE = ("id", "device", "at", "end", "cont", "tz", "blob")
 class Source:
     """A stream that is searched: the columns that are its text, the most telling one first.
 
-    ``derived`` rows stand for the row in ``source_id``.
+    ``derived`` rows stand for the row in ``source_id``; ``boxed`` ones tell where in its picture
+    each of their words stands.
     """
 
     stream: str
@@ -37,6 +41,7 @@ class Source:
     app: str | None = None
     url: str | None = None
     derived: bool = False
+    boxed: bool = False
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -44,6 +49,8 @@ class Source:
         own = [*self.texts, self.title, self.app, self.url]
         if self.derived:
             own += ["source_id", "transform_version"]
+        if self.boxed:
+            own += ["source_sha256", "words", "width", "height"]
         return (*ENVELOPE, *dict.fromkeys(name for name in own if name is not None))
 
 
@@ -52,7 +59,7 @@ SOURCES = {
     for source in (
         Source(stream="window", texts=("title", "app"), title="title", app="app"),
         Source(stream="web", texts=("title", "url"), title="title", url="url"),
-        Source(stream="ocr", texts=("text",), derived=True),
+        Source(stream="ocr", texts=("text",), derived=True, boxed=True),
         Source(stream="transcript", texts=("text",), derived=True),
     )
 }
@@ -85,6 +92,9 @@ class Document:
     site: str | None = None
     tags: tuple[str, ...] = ()
     blob: str | None = None
+    #: Of each word of a recognised text its left, top, width and height in the picture, shares of
+    #: ten thousand.
+    boxes: tuple[tuple[int, int, int, int], ...] = ()
 
     @property
     def key(self) -> str:
@@ -103,8 +113,12 @@ class Document:
         )
 
     def stored(self) -> bytes:
-        """As the index keeps it."""
-        return orjson.dumps({name: value for name, value in asdict(self).items() if value})
+        """As the index keeps it: the fields' values in their order, as JSON."""
+        return orjson.dumps(_VALUES(self))
+
+
+_FIELDS = tuple(field.name for field in fields(Document))
+_VALUES = attrgetter(*_FIELDS)
 
 
 def key_of(stream: str, device: str, id_: str) -> str:
@@ -114,10 +128,10 @@ def key_of(stream: str, device: str, id_: str) -> str:
 
 def restored(content: bytes) -> Document:
     """What :meth:`Document.stored` gave."""
-    fields: dict[str, Any] = {"end": None, "tz": None, "at": 0, "day": 0, **orjson.loads(content)}
-    for name in ("order", "days", "texts", "tags"):
-        fields[name] = tuple(fields.get(name, ()))
-    return Document(**fields)
+    given = dict(zip(_FIELDS, orjson.loads(content), strict=True))
+    for name in ("order", "days", "texts", "tags", "boxes"):
+        given[name] = tuple(given[name])
+    return Document(**given)
 
 
 def documents(source: Source, rows: pl.DataFrame) -> Iterator[tuple[Document, bool]]:
@@ -150,7 +164,8 @@ def documents(source: Source, rows: pl.DataFrame) -> Iterator[tuple[Document, bo
             app=row[source.app] if source.app else None,
             url=row[source.url] if source.url else None,
             site=row.get("site"),
-            blob=row["blob"],
+            blob=row["source_sha256"] if source.boxed else row["blob"],
+            boxes=tuple(_boxes(row)) if source.boxed else (),
         )
         yield document, source.derived or row["cont"] is not None
 
@@ -184,6 +199,19 @@ def local_day(frame: pl.DataFrame) -> pl.Expr:
 @cache
 def _zones() -> frozenset[str]:
     return frozenset(available_timezones())
+
+
+def _boxes(row: Mapping[str, Any]) -> Iterator[tuple[int, int, int, int]]:
+    if not row["width"] or not row["height"]:
+        return
+    across, down = WHOLE / row["width"], WHOLE / row["height"]
+    for word in row["words"] or ():
+        yield (
+            round(word["left"] * across),
+            round(word["top"] * down),
+            round(word["width"] * across),
+            round(word["height"] * down),
+        )
 
 
 def _texts(source: Source, row: Mapping[str, Any]) -> Iterator[str]:

@@ -29,9 +29,9 @@ from lifelog_lake.recall.search.documents import Document, restored
 from lifelog_lake.recall.search.filling import Filled
 from lifelog_lake.recall.search.index import WAIT_S, Opened, SearchIndex, damaged
 from lifelog_lake.recall.search.plan import Plan, wanted_words
-from lifelog_lake.recall.search.query import All, Node, Within
+from lifelog_lake.recall.search.query import All, Node, Within, Words
 from lifelog_lake.recall.search.request import MOST_HITS, Order, Request
-from lifelog_lake.recall.search.snippets import Snippet, snippet
+from lifelog_lake.recall.search.snippets import Snippet, marked_tokens, snippet
 
 #: So many of the best are weighed by their age, and no list of the best is longer with it.
 WEIGHED = 1_000
@@ -49,11 +49,15 @@ _FACETS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """An event that was found. ``score`` is the rank's measure; 0 in a list of the newest."""
+    """An event that was found. ``score`` is the rank's measure; 0 in a list of the newest.
+
+    ``boxes`` are where found words stand in the picture ``document.blob``, as the document's are.
+    """
 
     document: Document
     score: float
     snippet: Snippet
+    boxes: tuple[tuple[int, int, int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +142,12 @@ class Finder:
             counted = _count(opened.searcher, query) if total else None
             return Found(
                 hits=tuple(
-                    Hit(document=one, score=score, snippet=snippet(one.texts, wanted))
+                    Hit(
+                        document=one,
+                        score=score,
+                        snippet=snippet(one.texts, wanted),
+                        boxes=_boxes(one, wanted),
+                    )
                     for one, score in page
                 ),
                 cursor=None if following is None else _cursor(request, following),
@@ -288,6 +297,13 @@ def _facets(
         name: [(bucket["key"], bucket["doc_count"]) for bucket in told[name]["buckets"]]
         for name in _FACETS
     }
+
+
+def _boxes(document: Document, wanted: Sequence[Words]) -> tuple[tuple[int, int, int, int], ...]:
+    if not document.boxes:
+        return ()
+    found = marked_tokens(document.texts[0], wanted)
+    return tuple(document.boxes[number] for number in found if number < len(document.boxes))
 
 
 def _count(searcher: tantivy.Searcher, query: tantivy.Query) -> int:

@@ -113,9 +113,12 @@ class SearchIndex:
                 found = Opened(directory=directory, index=index, searcher=index.searcher())
             except (OSError, ValueError) as error:
                 self._open = None
-                raise damaged(error) from error
-            self._open = state, found
-            return found
+                if self._current() == directory:
+                    raise damaged(error) from error
+            else:
+                self._open = state, found
+                return found
+        return self.opened()  # it was made anew just now, and the one before is gone
 
     # -- parts ------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from lifelog_lake.recall.search.words import places
 LENGTH, MOST = 200, 100_000
 #: Characters before the first found word.
 LEAD = 40
+_PIECE = re.compile(r"\S+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,17 @@ def marks(text: str, wanted: Sequence[Words]) -> list[tuple[int, int]]:
         else:
             joined.append((first, last))
     return joined
+
+
+def marked_tokens(text: str, wanted: Sequence[Words]) -> list[int]:
+    """Which of the pieces between spaces have something that was looked for, counted from 0."""
+    marked = marks(text[:MOST], wanted)
+    pieces = [(found.start(), found.end()) for found in _PIECE.finditer(text[:MOST])]
+    return [
+        number
+        for number, (start, end) in enumerate(pieces)
+        if any(first < end and start < last for first, last in marked)
+    ]
 
 
 def _is(word: str, one: Words, n: int) -> bool:

@@ -95,6 +95,7 @@ async function answered(url, options) {
     throw {
       message: body.detail || `The server answered with ${response.status}.`,
       hint: body.hint || "Look at the last lines of its log.",
+      position: body.position,
       again: response.status >= 500,
     };
   }
