@@ -20,6 +20,7 @@ from lifelog_lake.lake import init_lake, parse_url
 from lifelog_lake.recall.search.find import Finder
 from lifelog_lake.recall.search.request import Request
 from tests.bench import search_corpus as corpus
+from tests.bench import search_ocr
 from tests.bench.pairs import Row
 from tests.bench.search_databases import LIMIT, Ask, Database, Fts5, postgres
 
@@ -64,6 +65,7 @@ def run(directory: Path, *, quick: bool) -> Iterator[Row]:
             yield _compared(name, asks, finder, others, quick=quick)
         others[0].close()
     yield _new(home, finder, frame, quick=quick)
+    yield from search_ocr.run(quick=quick)
 
 
 def _truth(finder: Finder, frame: pl.DataFrame, *, quick: bool) -> Row:
