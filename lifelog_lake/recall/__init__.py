@@ -5,7 +5,8 @@ spool.
 ``follow`` what was written into a table since · ``timeline`` events of a range · ``coverage`` what
 was recorded of them · ``joins`` what happened during something else · ``usage`` where the time
 went · ``summary`` what a lake holds · ``schema`` the catalogue as polars types · ``journal``
-entries a person writes · ``search`` what was written in events.
+entries a person writes · ``pending`` rows of this device that the lake hasn't got yet · ``search``
+what was written in events.
 """
 
 from __future__ import annotations

@@ -169,6 +169,7 @@ def _written(
         "label": pl.lit(STREAMS[stream].label),
         "text": words,
         "title": pl.col("title") if "title" in STREAMS[stream].types else pl.lit(None),
+        "time_quality": pl.lit("unknown"),  # as with all times that somebody gave
     }
     missing = {n: pl.lit(None) for n in SCHEMA.names() if n not in EVENTS}
     return rows.with_columns(**(missing | columns)).select(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 from collections.abc import Iterator
 from datetime import date
@@ -43,9 +44,11 @@ def titled(n: int, title: str, **more: object) -> Event:
     return window(n, data={"title": title}, **more)
 
 
-def entry(entry_id: str, lamport: int, *, parent: str | None = None, **data: object) -> Event:
+def entry(
+    entry_id: str, lamport: int, *, parent: str | None = None, id: str | None = None, **data: object
+) -> Event:
     given = {"entry_id": entry_id, "lamport": lamport, "parent": parent, **data}
-    return new_event("journal", at=T0 + lamport * US_PER_S, data=given)
+    return new_event("journal", id=id, at=T0 + lamport * US_PER_S, data=given)
 
 
 def state(home: Home) -> list[bytes]:
@@ -147,6 +150,31 @@ def test_an_edit_wins_against_a_delete_that_did_not_know_of_it(home: Home, found
     add(home, entry("one", 2, parent=made.id, title="Edited elsewhere"))
     found.refresh()
     assert ids(found, "edited") == ["one"]
+
+
+def test_entries_stand_as_the_journal_has_them(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also with parents in a ring, and with children that aren't later, which others may write."""
+    monkeypatch.setenv("LIFELOG_HOME", str(home.path))
+    rng = random.Random(8)
+    rows = []
+    for n in range(40):
+        known = [new_id() for _ in range(4)]
+        rows += [
+            entry(
+                f"e{n}",
+                rng.randint(1, 3),
+                parent=rng.choice([None, *known]),
+                id=row_id,
+                deleted=rng.random() < 0.5,
+                title=row_id,
+            )
+            for row_id in known
+        ]
+    add(home, *rows)
+    lake = open_lake()
+    stands = lake.entries().select("id", "title").sort("id")
+    assert 20 < stands.height < 40
+    assert stands.equals(lake.search(streams="journal", limit=500).select("id", "title").sort("id"))
 
 
 def test_files_are_found_by_their_names(home: Home, found: Finder) -> None:

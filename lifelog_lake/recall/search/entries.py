@@ -1,8 +1,11 @@
 """Journal entries as they stand now, of all their revisions.
 
-The order of revisions is the Lamport counter, then time, then device, then id. One that no other
-names as its parent is a head; the entry is its greatest head that isn't a delete, so an edit wins
-against a delete that didn't know of it. If all heads are deletes, the entry is gone.
+The order of revisions is the Lamport counter, then time, then device, then id. One that no greater
+counter names as its parent is a head; the entry is its greatest head that isn't a delete, so an
+edit wins against a delete that didn't know of it. If all heads are deletes, the entry is gone.
+
+It is the journal's rule (:mod:`lifelog_lake.recall.journal.index`), worked out again here: that
+index knows what waits in the spool too, and this one must be what the tables are.
 """
 
 from __future__ import annotations
@@ -87,10 +90,16 @@ def _named(rows: pl.LazyFrame, stream: str) -> pl.LazyFrame:
 
 
 def _current(rows: pl.LazyFrame) -> pl.LazyFrame:
-    replaced = rows.select("entry", id="parent").drop_nulls().unique()
+    replaced = (
+        rows.select("entry", id="parent", known="lamport")
+        .drop_nulls()
+        .group_by("entry", "id")
+        .agg(pl.col("known").max())
+    )
     return (
         rows.unique("id")
-        .join(replaced, on=["entry", "id"], how="anti")
+        .join(replaced, on=["entry", "id"], how="left")
+        .filter((pl.col("known") > pl.col("lamport")).not_().fill_null(value=True))
         .filter(~pl.col("deleted"))
         .sort(_ORDER)
         .unique("entry", keep="last", maintain_order=True)
