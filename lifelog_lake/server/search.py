@@ -75,6 +75,9 @@ class HitOut(Out):
     site: str | None
     tags: list[str]
     blob: str | None
+    boxes: list[tuple[int, int, int, int]] = Field(
+        description="Where the words stand in the frame: left, top, width, height, of 10,000."
+    )
     score: float = Field(description="The rank's measure; 0 in a list of the newest.")
 
 

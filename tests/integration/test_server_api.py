@@ -365,8 +365,12 @@ def test_a_search_finds_what_was_shipped(hub: Hub, client) -> None:
 
     wait_until("The new page isn't found.", 30, both)
     wrong = client.get(f"{hub.url}lifelog/api/search", params={"q": "page AND (x"})
-    assert wrong.status_code == 400
+    assert (wrong.status_code, wrong.headers["Content-Type"]) == (400, "application/problem+json")
     assert wrong.json()["position"] == 9
+    assert "bracket" in wrong.json()["detail"]
+    other = client.get(f"{hub.url}lifelog/api/search", params={"q": "page", "cursor": "e30"})
+    assert (other.status_code, "position" in other.json()) == (422, False)
+    assert requests.get(f"{hub.url}lifelog/api/search", params=asked).status_code == 401
     long = client.get(f"{hub.url}lifelog/api/search", params={"q": "x" * 20_000})
     assert (long.status_code, long.json()["position"]) == (400, 10_000)
 
