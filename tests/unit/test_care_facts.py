@@ -12,15 +12,18 @@ import pytest
 from deltalake import write_deltalake
 
 from lifelog_lake.care import observe, summaries, verified
-from lifelog_lake.care.devices import STEP_US
+from lifelog_lake.care.devices import STEP_US, Arrival, Seen, devices_of
 from lifelog_lake.care.facts import Fleet, Sample, Spell, during, rise
 from lifelog_lake.care.forecast import full_at
+from lifelog_lake.care.health.rules import heard_at
 from lifelog_lake.care.observe import ARRIVALS, NEWEST_FILES, Observer
 from lifelog_lake.clock import US_PER_S, SystemClock, utc
 from lifelog_lake.errors import LakeUnreachable
 from lifelog_lake.home import Home
 from lifelog_lake.lake import parse_url
 from lifelog_lake.lake.verify import verify
+from lifelog_lake.recall.schema import polars_schema
+from lifelog_lake.recall.tables import TIME
 from tests.fixtures.pulses import (
     GIB,
     MINUTE_US,
@@ -230,6 +233,26 @@ def test_a_clock_that_was_once_wrong_doesnt_keep_a_device_alive(home: Home) -> N
     device = fleet_of(home).device(home.device)
     assert device
     assert device.last_seen_at == NOW - 2 * HOUR_US
+
+
+@pytest.mark.parametrize("arrival", [None, Arrival(at=NOW, ahead_us=HOUR_US)])
+def test_a_corrected_pulse_tells_how_far_its_clock_is_ahead(arrival: Arrival | None) -> None:
+    """``at`` is true time then; what the device itself said is an hour later, as is its clock."""
+    schema = polars_schema("pulse")
+    row = {"device": "d", "epoch": "e", "seq": 0, "at": utc(T0), "skew_us": -HOUR_US}
+    seen = Seen(
+        now_us=NOW,
+        pulses=pl.DataFrame([{name: row.get(name) for name in schema}], schema=schema),
+        lifecycle=None,
+        presence=None,
+        newest=pl.DataFrame(
+            schema={"device": pl.String, "stream": pl.String, "at": TIME, "ingested_at": TIME}
+        ),
+        arrivals={} if arrival is None else {"d": arrival},
+    )
+    (found,) = devices_of(seen)
+    assert (found.skew_us, found.last_seen_at, found.pulse_at) == (HOUR_US, T0 + HOUR_US, T0)
+    assert heard_at(found) == (T0 if arrival is None else NOW)
 
 
 def test_the_skew_of_a_clock_is_seen_in_what_it_ships(home: Home) -> None:
