@@ -14,9 +14,10 @@ import tzlocal
 
 from lifelog_lake.cli.entries import JOURNAL, Fields, File, opened_entries
 from lifelog_lake.cli.options import HomeOption, JsonOption
-from lifelog_lake.cli.output import number, say, say_json, size
+from lifelog_lake.cli.output import number, say, say_json
 from lifelog_lake.cli.when import bound, when
 from lifelog_lake.errors import UsageError
+from lifelog_lake.units import size
 
 app = typer.Typer(no_args_is_help=True, help="Entries that you write: moments, receipts, notes.")
 

@@ -11,10 +11,11 @@ import typer
 
 from lifelog_lake import clock_check
 from lifelog_lake.cli.options import HomeOption, JsonOption, here
-from lifelog_lake.cli.output import ago, as_iso, is_terminal, out, say, say_json, size, span
+from lifelog_lake.cli.output import ago, as_iso, is_terminal, out, say, say_json, span
 from lifelog_lake.clock import US_PER_S
 from lifelog_lake.clock_check import LEAST_US, MOST_US, ClockCheck
 from lifelog_lake.errors import LifelogError
+from lifelog_lake.units import size
 
 if TYPE_CHECKING:
     from lifelog_lake.cli.board import Board
