@@ -52,6 +52,7 @@ class Page(AppProxy):
         """
         if self.request.headers.get("Sec-Fetch-Mode", "navigate") != "navigate":
             raise HTTPError(403, "This page is to be opened in a window of its own.")
+        _ = self.xsrf_token  # sets its cookie, which the page's scripts need to change something
         query = parse_qsl(self.request.query, keep_blank_values=True)
         kept = [(name, value) for name, value in query if name != "token"]
         if len(kept) != len(query):

@@ -2,7 +2,8 @@
 
 ``{"type": "about:blank", "title", "status", "detail", "hint"}``: ``title`` is the status in words,
 ``detail`` says what is wrong, ``hint`` what to do about it; of a search also ``position``, the
-character of the query from which on it can't be read.
+character of the query from which on it can't be read; of what is refused for one field or argument
+also ``field``, its name (``metadata.price``).
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ class Problem(Exception):
     detail: str
     hint: str = ""
     position: int | None = None
+    named: str = ""
     headers: dict[str, str] = field(default_factory=dict)
 
     def body(self) -> bytes:
@@ -86,6 +88,8 @@ class Problem(Exception):
         }
         if self.position is not None:
             told["position"] = self.position
+        if self.named:
+            told["field"] = self.named
         return orjson.dumps(told)
 
 
@@ -106,11 +110,12 @@ def problem_of(error: LifelogError) -> Problem:
     """An error of the project as what is sent."""
     status = status_of(error)
     headers = {"Retry-After": str(RETRY_S)} if status == 503 else {}
-    position = error.fields.get("position")
+    position, named = error.fields.get("position"), error.fields.get("field")
     return Problem(
         status=status,
         detail=error.message,
         hint=error.hint,
         position=position if isinstance(position, int) else None,
+        named=named if isinstance(named, str) else "",
         headers=headers,
     )

@@ -26,6 +26,7 @@ class Tab:
 
 TABS = (
     Tab(name="timeline", label="Timeline", module="lifelog_lake.ui.timeline", builder="Timeline"),
+    Tab(name="journal", label="Journal", module="lifelog_lake.ui.journal", builder="JournalPage"),
     Tab(name="search", label="Search", module="lifelog_lake.ui.search", builder="SearchPage"),
     Tab(name="health", label="Health", module="lifelog_lake.ui.health", builder="HealthPage"),
 )

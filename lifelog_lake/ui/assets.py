@@ -16,9 +16,9 @@ def script(*names: str) -> str:
 
 
 @cache
-def style(name: str) -> str:
-    """``common.css`` and the widget's own style."""
-    return _text("common.css") + _text(f"{name}.css")
+def style(*names: str) -> str:
+    """``common.css`` and the widget's own styles."""
+    return "".join(_text(f"{name}.css") for name in ("common", *names))
 
 
 def _text(name: str) -> str:

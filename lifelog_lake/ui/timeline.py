@@ -15,6 +15,7 @@ from lifelog_lake.errors import LifelogError
 from lifelog_lake.ui.bar import Bar
 from lifelog_lake.ui.coverage import Coverage
 from lifelog_lake.ui.cursor import Cursor
+from lifelog_lake.ui.quick_add import QuickAdd
 from lifelog_lake.ui.views import Views
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class Timeline:
         self.legend.add_class("ll")
         lanes = widgets.VBox([self.lane, self.legend, self.cursor])
         lanes.add_class("ll").add_class("ll-lanes")
-        self.widget = widgets.VBox([self.bar, lanes, self.coverage, self.views])
+        self.widget = widgets.VBox([self.bar, QuickAdd(), lanes, self.coverage, self.views])
         self.widget.add_class("ll-page")
         self._drawn: dict[str, Any] = {}
         self._drawn_s = float("-inf")

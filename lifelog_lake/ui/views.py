@@ -17,7 +17,7 @@ class Views(anywidget.AnyWidget):
     """
 
     _esm = script("view", "rows", "list", "kinds", "player", "moment", "views")
-    _css = style("views")
+    _css = style("list", "views")
     view = traitlets.Dict().tag(sync=True)
     colours: traitlets.Dict[str, str] = traitlets.Dict().tag(sync=True)
     painted = traitlets.Bool(False).tag(sync=True)

@@ -151,14 +151,18 @@ def ship_events(home: Home, events: Sequence[Event], *, device: str | None = Non
     """Record events through spool and shipper, as this home's device or as another."""
     as_device = home if device is None else dataclasses.replace(home, device=device)
     spool = home.spool if device is None else home.path / f"spool-{hash_of(device)}"
-    clock = SystemClock()
-    queue = Spool(spool, as_device.device, home.settings.spool, clock)
+    queue = Spool(spool, as_device.device, home.settings.spool, SystemClock())
     for stream in dict.fromkeys(event.stream for event in events):
         queue.append([event for event in events if event.stream == stream])
-    shipper = Shipper(as_device, queue, parse_url(home.lake_url), clock, batch_rows=10_000)
-    shipped = shipper.run_once()
+    assert ship(as_device, queue) >= len(events)
+
+
+def ship(home: Home, queue: Spool) -> int:
+    """Bring what waits in a spool into the lake; how many rows."""
+    url, clock = parse_url(home.lake_url), SystemClock()
+    shipped = Shipper(home, queue, url, clock, batch_rows=10_000).run_once()
     assert not shipped.errors, shipped.errors
-    assert shipped.rows >= len(events)
+    return shipped.rows
 
 
 def lasting(stream: str, start: datetime, end: datetime, **data: object) -> Event:

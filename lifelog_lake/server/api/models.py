@@ -423,3 +423,6 @@ class ProblemOut(BaseModel):
     position: int | None = Field(
         None, description="Of a search: from which character on, counted from 0, it can't be read."
     )
+    field: str | None = Field(
+        None, description="The field or argument that is wrong, if it is one."
+    )

@@ -6,6 +6,7 @@ const KEYS = [
   ["← →", "Earlier or later span; in a large frame: the frame before or after"],
   ["T", "Today"], ["L", "Live, up to now"], ["G", "Go to a date"],
   ["1 2 3", "15 minutes, an hour, a day"], ["+ −", "Zoom in, zoom out"],
+  ["N", "New entry of the journal"],
   ["F A S", "Frames, activity, sound"],
   ["P", "Play or pause the sound"], ["Enter", "Open the focused frame or event"],
   ["Esc", "Close what is open"], ["?", "This help"],

@@ -59,47 +59,58 @@ function byteSize(bytes) {
   return `${size.toFixed(size < 100 ? 1 : 0)} ${unit}`;
 }
 
-/** Ask the REST API; what it throws has a message and a hint that a person can read. */
-async function ask(path, query = {}, signal = undefined) {
+/**
+ * Ask the REST API; what it throws has a message and a hint that a person can read. `read` makes
+ * something of the response, its JSON if it isn't given.
+ */
+async function ask(path, query = {}, signal = undefined, read = undefined) {
   const url = new URL(`${baseUrl()}lifelog/api/${path}`, location.origin);
   for (const [name, value] of Object.entries(query)) {
     for (const one of Array.isArray(value) ? value : [value]) {
       if (one !== null && one !== undefined && one !== "") url.searchParams.append(name, one);
     }
   }
-  return answered(url, { signal });
+  return answered(url, { signal, read });
 }
 
-/** Send something to the REST API; throws as `ask` does. */
-async function send(path, body) {
+/** What shows the server that a request comes from its own page. */
+function xsrfHeader() {
   const [, xsrf] = document.cookie.match(/(?:^|; )_xsrf=([^;]*)/) ?? [];
+  return { "X-XSRFToken": decodeURIComponent(xsrf ?? "") };
+}
+
+/** Send something to the REST API (no body: none is sent); throws as `ask` does. */
+async function send(path, body, { method = "POST", headers = {} } = {}) {
+  const json = body === undefined ? {} : { "Content-Type": "application/json" };
   return answered(new URL(`${baseUrl()}lifelog/api/${path}`, location.origin), {
-    method: "POST", body: JSON.stringify(body),
-    headers: { "Content-Type": "application/json", "X-XSRFToken": decodeURIComponent(xsrf ?? "") },
+    method, body: JSON.stringify(body), headers: { ...json, ...xsrfHeader(), ...headers },
   });
 }
 
-async function answered(url, options) {
+async function answered(url, { read = (response) => response.json(), ...options }) {
   let response;
+  let body;
   try {
     response = await fetch(url, { ...options, credentials: "same-origin" });
+    if (!response.ok) body = await response.json().catch(() => ({})); // of a proxy: not our words
+    else body = response.status === 204 ? {} : await read(response);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw { message: "The server can't be reached.", hint: "Is lifelog up still running? Trying again by itself.", again: true, gone: true };
+    const again = options.method ? "" : " Trying again by itself.";
+    throw { message: "The server can't be reached.", hint: `Is lifelog up still running?${again}`, again: true, gone: true };
   }
-  if (response.status === 401) {
-    throw { message: "You are logged out.", hint: "Log in to go on.", login: true };
-  }
-  const body = await response.json().catch(() => ({}));
-  if (!response.ok) {
-    throw {
-      message: body.detail || `The server answered with ${response.status}.`,
-      hint: body.hint || "Look at the last lines of its log.",
-      position: body.position,
-      again: response.status >= 500,
-    };
-  }
+  if (!response.ok) throw refused(response.status, body);
   return body;
+}
+
+/** A problem document as what is thrown. */
+function refused(status, { detail, hint, position, field }) {
+  if (status === 401) return { message: "You are logged out.", hint: "Log in to go on.", login: true, status };
+  return {
+    message: detail || `The server answered with ${status}.`,
+    hint: hint || "Look at the last lines of its log.",
+    position, field, status, again: status >= 500,
+  };
 }
 
 function blobUrl(sha256) {

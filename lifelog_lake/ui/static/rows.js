@@ -22,6 +22,15 @@ class Pages {
     return this.pages.get(Math.floor(index / PAGE_ROWS))?.[index % PAGE_ROWS];
   }
 
+  /** Pages with a row from first up to last that are neither here nor under way. */
+  missing(first, last) {
+    const found = [];
+    for (let page = Math.floor(first / PAGE_ROWS); page * PAGE_ROWS < last; page += 1) {
+      if (!this.pages.has(page) && !this.asked.has(page)) found.push(page);
+    }
+    return found;
+  }
+
   load(page, more = {}) {
     return ask("timeline", {
       start: isoTime(this.span.start), end: isoTime(this.span.end),
@@ -91,7 +100,7 @@ function virtualRows({ label, name, make, measure, onFail }) {
     }
     for (let index = first; index < last; index += 1) place(index, shown?.at(index));
     if (waiting) return;
-    for (let page = Math.floor(first / PAGE_ROWS); page * PAGE_ROWS < last; page += 1) need(page);
+    for (const page of shown.missing(first, last)) need(page);
   }
 
   function place(index, event) {
@@ -112,7 +121,6 @@ function virtualRows({ label, name, make, measure, onFail }) {
 
   function need(page) {
     const pages = shown;
-    if (pages.pages.has(page) || pages.asked.has(page)) return;
     pages.need(page).then(() => { if (pages === shown) draw(); }, (error) => { if (pages === shown) onFail(error); });
   }
 
