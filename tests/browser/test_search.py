@@ -21,12 +21,13 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 PAGE = "lifelog/search"
 HIT = ".ll-hit-link"
+MOMENT = re.compile(r"lifelog/timeline\?.*moment=")
 SPELLED = HOSTILE.replace("\u202e", "[U+202E]")
 
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    """Forty windows, two entries, a hostile page, and a frame that was read."""
+    """Forty windows and one three times, two entries, a hostile page, and a frame that was read."""
     home = new_home(tmp_path_factory.mktemp("search"))
     shown = BlobSource.of_bytes(as_frame(page(PROSE)), "image/webp")
     entries = [
@@ -37,8 +38,12 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         home,
         [
             *(
-                lasting("window", minutes_ago(90 - n), minutes_ago(89 - n), app="x", title="many")
+                lasting("window", minutes_ago(90 - n), minutes_ago(89 - n), title=f"countless {n}")
                 for n in range(40)
+            ),
+            *(
+                lasting("window", minutes_ago(40 - n), minutes_ago(39 - n), title="come back to")
+                for n in range(3)
             ),
             *(
                 new_event("journal", at=to_us(minutes_ago(9 - n)), data={**one, "lamport": 1})
@@ -86,7 +91,15 @@ def test_found_narrowed_and_kept_in_the_address(hub: Hub, visit: Opener) -> None
     opened.locator('[data-facet="tag"]').get_by_label(re.compile("home")).uncheck()
     expect(opened.locator(HIT)).to_have_count(2)
     opened.get_by_label("To", exact=True).fill("2020-01-01")
-    expect(opened.locator(".ll-search-said")).to_have_text("0 hits")
+    expect(opened.locator(".ll-search-said")).to_contain_text("0 hits. Fewer words")
+    opened.get_by_label("To", exact=True).fill("")
+    opened.get_by_role("searchbox").fill("")
+    expect(opened.get_by_text("the words in a row")).to_be_visible()
+    opened.get_by_role("searchbox").fill('"come back"')
+    expect(opened.locator(HIT)).to_have_count(1)
+    opened.get_by_text("2 more like it").click()
+    expect(opened.locator(".ll-hit-alike a")).to_have_count(2)
+    expect(opened.locator(".ll-hit-alike a").first).to_have_attribute("href", MOMENT)
 
 
 def test_words_on_the_screen_are_boxed_and_lead_to_their_moment(hub: Hub, visit: Opener) -> None:
@@ -102,17 +115,18 @@ def test_words_on_the_screen_are_boxed_and_lead_to_their_moment(hub: Hub, visit:
     assert box["width"] < picture["width"] / 4
     opened.keyboard.press("ArrowDown")
     opened.keyboard.press("Enter")
-    expect(opened).to_have_url(re.compile(r"lifelog/timeline\?.*moment="))
+    expect(opened).to_have_url(MOMENT)
     expect(opened.locator(".ll-tile img").first).to_be_visible()
 
 
 def test_pages_follow_and_hostile_words_are_text(hub: Hub, visit: Opener) -> None:
-    opened = asked(hub, visit, "many")
+    opened = asked(hub, visit, "countless")
     expect(opened.locator(HIT)).to_have_count(30)
     opened.get_by_role("button", name="More").click()
     expect(opened.locator(HIT)).to_have_count(40)
     expect(opened.get_by_role("button", name="More")).to_be_hidden()
     opened.get_by_role("searchbox").fill("hurtful")
+    expect(opened.locator(HIT)).to_have_count(1)
     expect(opened.locator(".ll-hit-snippet")).to_contain_text(SPELLED[:20])
     assert opened.evaluate("window.hurt") is None
     assert "\u202e" not in opened.locator("body").inner_text()
@@ -126,5 +140,9 @@ def test_a_mistake_is_told_and_a_phone_is_wide_enough(hub: Hub, visit: Opener, s
     expect(opened.get_by_role("searchbox")).to_have_attribute("aria-invalid", "true")
     opened.get_by_role("searchbox").fill("zebra")
     expect(opened.locator(HIT)).to_have_count(2)
+    tags = opened.locator('[data-facet="tag"]')
+    expect(tags).to_be_hidden()
+    opened.get_by_text("Narrow", exact=True).click()
+    expect(tags).to_be_visible()
     wide = opened.evaluate("document.documentElement.scrollWidth")
     assert wide <= PHONE[0]

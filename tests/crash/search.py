@@ -24,6 +24,7 @@ from lifelog_lake.clock import US_PER_S
 from lifelog_lake.events import Event, new_event
 from lifelog_lake.lake import parse_url
 from lifelog_lake.recall.search import filling
+from lifelog_lake.recall.search.documents import restored
 from lifelog_lake.recall.search.find import Finder
 from lifelog_lake.recall.search.request import Request
 from tests.crash import workload
@@ -93,7 +94,7 @@ def problems(root: Path) -> list[str]:
     finder.index.rebuild()
     if found != _documents(finder):
         said.append(f"{len(found)} documents, and others when made anew")
-    titles = sorted(orjson.loads(one)["texts"][0] for one in found)
+    titles = sorted(restored(one).texts[0] for one in found)
     if titles != sorted(WANTED):
         said.append(f"found: {titles}")
     if len(directories) > 2:

@@ -25,7 +25,7 @@ from lifelog_lake.errors import Locked, UsageError
 from lifelog_lake.lake.logcheck import is_panic
 from lifelog_lake.lake.store import Store
 from lifelog_lake.recall.search import schema
-from lifelog_lake.recall.search.documents import Document, restored
+from lifelog_lake.recall.search.documents import JOURNAL, Document, restored
 from lifelog_lake.recall.search.filling import Filled
 from lifelog_lake.recall.search.index import WAIT_S, Opened, SearchIndex, damaged
 from lifelog_lake.recall.search.plan import Plan, wanted_words
@@ -80,7 +80,7 @@ class Finder:
     def __init__(self, home: Path, store: Store, clock: Clock | None = None) -> None:
         self._index = SearchIndex(home, store)
         self._clock = clock or SystemClock()
-        self._moments: OrderedDict[str, Opened] = OrderedDict()
+        self._moments: OrderedDict[str, _Moment] = OrderedDict()
         self._mutex = threading.Lock()
         self._fresh_s = float("-inf")
 
@@ -127,9 +127,10 @@ class Finder:
         """
         node = request.node()
         after = None if cursor is None else _read_cursor(cursor, request)
-        opened = self._moment(after)
-        if opened is None:
+        moment = self._moment(after)
+        if moment is None:
             return Found(hits=(), total=0 if total else None)
+        opened = moment.opened
         with _readable():
             plan = Plan(opened.index.schema)
             query = plan.of(node)
@@ -137,7 +138,7 @@ class Finder:
                 behind = node if after is None else _behind(node, after)
                 page, following = _newest(opened.searcher, request, plan.of(behind), after)
             else:
-                page, following = self._best(opened, request, query, after)
+                page, following = self._best(moment, request, query, after)
             wanted = tuple(wanted_words(node))
             counted = _count(opened.searcher, query) if total else None
             return Found(
@@ -145,7 +146,7 @@ class Finder:
                     Hit(
                         document=one,
                         score=score,
-                        snippet=snippet(one.texts, wanted),
+                        snippet=snippet(_shown(one), wanted),
                         boxes=_boxes(one, wanted),
                     )
                     for one, score in page
@@ -157,7 +158,7 @@ class Finder:
 
     def times(self, request: Request) -> list[int]:
         """When each event that is found began, µs since 1970, in no order and of all pages."""
-        opened = self._moment(None)
+        opened = self._index.opened()
         if opened is None:
             return []
         with _readable():
@@ -171,12 +172,12 @@ class Finder:
     # -- orders -----------------------------------------------------------------------------
 
     def _best(
-        self, opened: Opened, request: Request, query: tantivy.Query, after: _Cursor | None
+        self, moment: _Moment, request: Request, query: tantivy.Query, after: _Cursor | None
     ) -> tuple[list[tuple[Document, float]], _Cursor | None]:
-        searcher, offset = opened.searcher, 0 if after is None else int(after.place)
+        searcher, offset = moment.opened.searcher, 0 if after is None else int(after.place)
         if request.recency_days:
-            half_us, now_us = request.recency_days * DAY_US, self._clock.wall_us()
-            ranked = _weighed(searcher, query, half_us, now_us)[offset:]
+            half_us = request.recency_days * DAY_US
+            ranked = _weighed(searcher, query, half_us, moment.at_us)[offset:]
         else:
             wanted = request.limit + 1
             ranked = searcher.search(query, wanted, count=False, offset=offset).hits
@@ -187,29 +188,38 @@ class Finder:
         more = len(ranked) > request.limit and offset + request.limit <= MOST_OFFSET
         if not more:
             return page, None
-        moment = after.key if after is not None and after.key in self._moments else ""
+        name = after.key if after is not None and after.key in self._moments else ""
         return page, _Cursor(
-            place=offset + request.limit, key=moment or self._keep(opened), order="best"
+            place=offset + request.limit, key=name or self._keep(moment), order="best"
         )
 
     # -- moments ----------------------------------------------------------------------------
 
-    def _moment(self, after: _Cursor | None) -> Opened | None:
+    def _moment(self, after: _Cursor | None) -> _Moment | None:
         """The index as it is, or as it was when a ranked list began."""
         if after is not None and after.order == "best":
             with self._mutex:
                 if (kept := self._moments.get(after.key)) is not None:
                     self._moments.move_to_end(after.key)
                     return kept
-        return self._index.opened()
+        opened = self._index.opened()
+        return None if opened is None else _Moment(opened=opened, at_us=self._clock.wall_us())
 
-    def _keep(self, opened: Opened) -> str:
+    def _keep(self, moment: _Moment) -> str:
         name = secrets.token_urlsafe(9)
         with self._mutex:
-            self._moments[name] = opened
+            self._moments[name] = moment
             while len(self._moments) > KEPT_MOMENTS:
                 self._moments.popitem(last=False)
         return name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Moment:
+    """What a list is of: the index as it was, and when, µs since 1970."""
+
+    opened: Opened
+    at_us: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,6 +307,14 @@ def _facets(
         name: [(bucket["key"], bucket["doc_count"]) for bucket in told[name]["buckets"]]
         for name in _FACETS
     }
+
+
+def _shown(document: Document) -> Sequence[str]:
+    """Its texts, the first one to be shown if all tell as much. An entry's title is shown anyway;
+    a window's and a page's are what tells most."""
+    if document.stream != JOURNAL:
+        return document.texts
+    return sorted(document.texts, key=lambda text: text == document.title)
 
 
 def _boxes(document: Document, wanted: Sequence[Words]) -> tuple[tuple[int, int, int, int], ...]:

@@ -6,6 +6,15 @@ const AGAIN_MS = 2500;
 const CHOICES = [["stream", "Streams"], ["device", "Devices"], ["tag", "Tags"]];
 const ORDERS = [["best", "Best"], ["newest", "Newest"]];
 const MOST_CHOICES = 12;
+/** Days in which a rank falls half of the way to its half: of equal hits the newer ones come first. */
+const RECENCY = 90;
+const NARROW = "(max-width: 700px)";
+const EXAMPLES = [
+  ["annual report", "both words"], ['"annual report"', "the words in a row"], ["repo*", "words that begin so"],
+  ["report~", "words that are nearly so"], ["report OR budget", "one of them"], ["report -draft", "one without the other"],
+  ["tag:work", "what you wrote with a tag"], ["site:example.org", "pages of a site"], ["app:firefox", "windows of a program"],
+  ["after:2026-01 before:yesterday", "of a time"],
+];
 
 function onSearchPage() {
   return /\/lifelog\/search$/.test(location.pathname);
@@ -44,6 +53,7 @@ function render({ el }) {
   let stop = new AbortController();
   let timer = 0;
   let cursor = null;
+  let groups = [];
 
   const box = h("input", {
     class: "ll-search-box", type: "search", name: "q", placeholder: "Search everything that was seen and written",
@@ -53,17 +63,26 @@ function render({ el }) {
   const from = h("input", { type: "date", class: "ll-search-day", "aria-label": "From", onchange: () => set({ from: from.value }) });
   const to = h("input", { type: "date", class: "ll-search-day", "aria-label": "To", onchange: () => set({ to: to.value }) });
   const said = h("p", { class: "ll-search-said", role: "status" });
-  const facets = h("aside", { class: "ll-facets", "aria-label": "Narrow the search" });
+  const chosenCount = h("summary", {}, "Narrow");
+  const choices = h("div", { class: "ll-facets" });
+  // On a phone they would stand before the hits: closed there, always open where there is room.
+  const facets = h("details", { class: "ll-facets-fold", "aria-label": "Narrow the search", hidden: true }, chosenCount, choices);
+  const narrow = matchMedia(NARROW);
+  const fold = () => { facets.open = !narrow.matches; };
+  const help = h("div", { class: "ll-search-help" }, h("h2", {}, "What can be typed"),
+    h("dl", {}, ...EXAMPLES.flatMap(([typed, means]) => [h("dt", {}, h("code", {}, typed)), h("dd", {}, means)])));
   const list = h("ol", { class: "ll-hits", "aria-label": "Hits" });
   const more = h("button", { type: "button", class: "ll-button", hidden: true, onclick: () => load(true) }, "More");
   const root = h("div", { class: "ll ll-search" },
     h("form", { class: "ll-search-bar", role: "search", onsubmit: (event) => { event.preventDefault(); askNow(); } },
       box, orders, h("span", { class: "ll-search-days" }, from, "–", to)),
-    said, h("div", { class: "ll-search-body" }, facets, h("div", { class: "ll-search-found" }, list, more)));
+    said, help, h("div", { class: "ll-search-body" }, facets, h("div", { class: "ll-search-found" }, list, more)));
   el.append(root);
 
   function show() {
     if (box.value !== asked.q) box.value = asked.q;
+    const chosen = CHOICES.reduce((count, [name]) => count + asked[name].length, 0);
+    chosenCount.textContent = chosen ? `Narrow (${chosen} chosen)` : "Narrow";
     from.value = asked.from;
     to.value = asked.to;
     orders.replaceChildren(...ORDERS.map(([name, label]) => h("button", {
@@ -97,11 +116,11 @@ function render({ el }) {
     clearTimeout(timer);
     const mine = (stop = new AbortController());
     box.removeAttribute("aria-invalid");
+    help.hidden = Boolean(narrows());
     if (!narrows()) {
       list.replaceChildren();
-      facets.replaceChildren();
-      more.hidden = true;
-      tell("", "Words, \"phrases\", begin*, fuzzy~, OR, NOT, tag:work, site:example.org, after:2026-01");
+      facets.hidden = more.hidden = true;
+      tell("", "");
       return;
     }
     root.setAttribute("aria-busy", "true");
@@ -109,17 +128,17 @@ function render({ el }) {
       const { q, order, match, stream, device, tag } = asked;
       const found = await ask("search", {
         q, order, match, stream, device, tag, start: dayBegins(asked.from, 0), end: dayBegins(asked.to, 1),
-        limit: PAGE, facets: further ? null : 1, cursor: further ? cursor : null,
+        recency: order === "best" ? RECENCY : null, limit: PAGE, facets: further ? null : 1, cursor: further ? cursor : null,
       }, mine.signal);
       if (mine !== stop) return;
       cursor = found.cursor;
       more.hidden = cursor === null;
-      const items = found.results.map(hitItem);
-      if (further) list.append(...items);
-      else list.replaceChildren(...items);
-      if (!further) facets.replaceChildren(...CHOICES.map(facet(found.facets ?? {})).filter(Boolean));
+      showHits(found.results, further);
+      if (!further) choices.replaceChildren(...CHOICES.map(facet(found.facets ?? {})).filter(Boolean));
+      facets.hidden = !choices.childElementCount;
       const count = `${found.total.toLocaleString()} ${found.total === 1 ? "hit" : "hits"}`;
-      tell("", found.fresh ? count : `${count} so far; new events are being taken in …`);
+      const advice = found.total ? "" : ". Fewer words find more; report* finds what begins so, report~ what is nearly so.";
+      tell("", found.fresh ? `${count}${advice}` : `${count} so far; new events are being taken in …`);
       if (!found.fresh && !further) timer = setTimeout(() => load(false), AGAIN_MS);
     } catch (error) {
       if (error.name === "AbortError" || mine !== stop) return;
@@ -129,6 +148,20 @@ function render({ el }) {
       if (error.again) timer = setTimeout(() => load(false), AGAIN_MS);
     } finally {
       if (mine === stop) root.removeAttribute("aria-busy");
+    }
+  }
+
+  /** In a list of the newest only neighbours are put together: its order is the time's. */
+  function showHits(hits, further) {
+    if (!further) {
+      groups = [];
+      list.replaceChildren();
+    }
+    for (const group of gather(hits, groups, asked.order === "best")) {
+      const item = hitItem(group.hits);
+      if (group.item) group.item.replaceWith(item);
+      else list.append(item);
+      group.item = item;
     }
   }
 
@@ -177,6 +210,8 @@ function render({ el }) {
     show();
     load(false);
   }
+  fold();
+  narrow.addEventListener("change", fold);
   document.addEventListener("keydown", onKey);
   window.addEventListener("popstate", onBack);
   show();
@@ -185,6 +220,7 @@ function render({ el }) {
   return () => {
     clearTimeout(timer);
     stop.abort();
+    narrow.removeEventListener("change", fold);
     document.removeEventListener("keydown", onKey);
     window.removeEventListener("popstate", onBack);
   };

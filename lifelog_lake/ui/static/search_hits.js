@@ -42,19 +42,45 @@ function picture({ blob, boxes, stream }) {
   return shown;
 }
 
-function hitItem(hit) {
-  const at = new Date(hit.at);
-  const beside = [hit.title && !hit.snippet.includes(hit.title) ? hit.title : null, hit.app, hit.site];
+/** What a hit says: a window that was come back to says it again, so does a frame that changed elsewhere. */
+function wording({ stream, device, title, snippet, app, site }) {
+  return JSON.stringify([stream, device, title, snippet, app, site]);
+}
+
+/** Put hits into groups that say the same, `anywhere` or one after the other; gives the groups that changed. */
+function gather(hits, groups, anywhere) {
+  const changed = new Set();
+  for (const hit of hits) {
+    const says = wording(hit);
+    let group = anywhere ? groups.find((one) => one.says === says) : groups.at(-1);
+    if (group?.says !== says) groups.push((group = { says, hits: [] }));
+    group.hits.push(hit);
+    changed.add(group);
+  }
+  return changed;
+}
+
+function whenItWas({ at }) {
+  const moment = new Date(at);
+  return h("time", { datetime: at, title: longTime(moment) }, `${shortDay(moment)}, ${shortTime(moment)}`);
+}
+
+function hitItem([hit, ...alike]) {
+  const title = hit.title && !hit.snippet.includes(hit.title) ? h("bdi", { class: "ll-hit-title" }, plain(hit.title)) : null;
   return h("li", { class: "ll-hit" },
     h("a", { class: "ll-hit-link", href: momentUrl(hit), "data-id": hit.id },
       picture(hit),
       h("span", { class: "ll-hit-text" },
         h("span", { class: "ll-hit-head" },
           h("span", { class: "ll-hit-stream", "data-stream": hit.stream }, FOUND_LABELS[hit.stream] ?? plain(hit.label)),
-          h("time", { datetime: hit.at, title: longTime(at) }, `${shortDay(at)}, ${shortTime(at)}`),
+          whenItWas(hit),
           h("bdi", { class: "ll-hit-device" }, plain(hit.device))),
+        title,
         marked(hit),
         h("span", { class: "ll-hit-beside" },
-          ...beside.filter(Boolean).map((text) => h("bdi", {}, plain(text))),
-          ...hit.tags.map((tag) => h("bdi", { class: "ll-hit-tag" }, `#${plain(tag)}`))))));
+          ...[hit.app, hit.site].filter(Boolean).map((text) => h("bdi", {}, plain(text))),
+          ...hit.tags.map((tag) => h("bdi", { class: "ll-hit-tag" }, `#${plain(tag)}`))))),
+    alike.length ? h("details", { class: "ll-hit-alike" },
+      h("summary", {}, `${alike.length} more like it`),
+      h("ul", {}, ...alike.map((one) => h("li", {}, h("a", { href: momentUrl(one), "data-id": one.id }, whenItWas(one)))))) : null);
 }
