@@ -259,9 +259,9 @@ def _environment() -> dict[str, Any]:
         ) from None
     aliased: dict[str, Any] = {}
     for variable, setting in ALIASES.items():
-        value = os.environ.get(variable)
-        if value is None or (not value.strip() and variable != "LOG_FILE"):
+        if not _counts(variable):
             continue
+        value = os.environ[variable]
         if variable == "LOG_LEVEL":
             level = value.strip().lower()
             value = LOG_LEVELS.get(level, level)
@@ -319,7 +319,28 @@ def variable_of(setting: tuple[str, ...]) -> str | None:
         if variable.upper() == wanted:
             return variable
     aliases = [variable for variable, named in ALIASES.items() if named == setting]
-    return next((variable for variable in aliases if os.environ.get(variable) is not None), None)
+    return next((variable for variable in aliases if _counts(variable)), None)
+
+
+def source_of(setting: tuple[str, ...], where: Path) -> str:
+    """Where the value of a setting comes from: ``environment NAME``, the file's name, ``default``.
+
+    ``where`` is the file of the settings, which :func:`load` has read before.
+    """
+    if (variable := variable_of(setting)) is not None:
+        return f"environment {variable}"
+    value: Any = _read_toml(where)
+    for part in setting:
+        if not isinstance(value, dict) or part not in value:
+            return "default"
+        value = value[part]
+    return where.name
+
+
+def _counts(alias: str) -> bool:
+    """Whether a short name is set. Empty means unset, but for ``LOG_FILE``: the console."""
+    value = os.environ.get(alias)
+    return value is not None and (bool(value.strip()) or alias == "LOG_FILE")
 
 
 def _fields_at(model: type[BaseModel], path: tuple[str, ...]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,12 +39,12 @@ def show(context: typer.Context, home: HomeOption = None, as_json: JsonOption = 
       lifelog config show
       LIFELOG_SHIP__EVERY_S=10 lifelog config show
     """
-    from lifelog_lake.config import CONFIG_NAME
+    from lifelog_lake.config import CONFIG_NAME, source_of
 
     opened = here(context, home)
     where = opened.path / CONFIG_NAME
     values = in_use(context, home)
-    sources = {name: _source(name, where) for name in values}
+    sources = {name: source_of(tuple(name.split(".")), where) for name in values}
     if as_json:
         say_json(
             {
@@ -71,12 +70,12 @@ def check(context: typer.Context, home: HomeOption = None) -> None:
     Example:
       lifelog config check
     """
-    from lifelog_lake.config import CONFIG_NAME
+    from lifelog_lake.config import CONFIG_NAME, source_of
 
     opened = here(context, home)
     values = in_use(context, home)
     where = opened.path / CONFIG_NAME
-    changed = sum(1 for name in values if _source(name, where) != "default")
+    changed = sum(1 for name in values if source_of(tuple(name.split(".")), where) != "default")
     say(f"Fine: {len(values)} settings, {changed} of them set: {where}")
 
 
@@ -108,22 +107,6 @@ def _flat(section: str, model: BaseModel) -> dict[str, Any]:
         name = f"{section}.{key}"
         values.update(_flat(name, value) if isinstance(value, BaseModel) else {name: value})
     return values
-
-
-def _source(name: str, where: Path) -> str:
-    from lifelog_lake.config import variable_of
-
-    parts = tuple(name.split("."))
-    if (variable := variable_of(parts)) is not None:
-        return f"environment {variable}"
-    if not where.exists():
-        return "default"
-    value: Any = tomllib.loads(where.read_bytes().decode("utf-8-sig"))
-    for part in parts:
-        if not isinstance(value, dict) or part not in value:
-            return "default"
-        value = value[part]
-    return where.name
 
 
 def _toml(value: object) -> str:

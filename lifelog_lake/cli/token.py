@@ -55,7 +55,8 @@ def create(
 
     opened = here(context, home)
     made = Tokens(opened.path).create(name, scope or ("read", "write"))
-    audit(opened, "token.create", token=made.token.id)
+    told = made.token
+    audit(opened, "token.create", token=told.id, name=told.name, scopes=list(told.scopes))
     _say_made(made, as_json=as_json)
 
 
@@ -73,16 +74,21 @@ def list_(
       lifelog token list
     """
     from lifelog_lake.server.tokens import Tokens
+    from lifelog_lake.server.uses import read_uses
 
-    found = [token for token in Tokens(here(context, home).path).all() if every or token.is_active]
+    opened = here(context, home)
+    found = [token for token in Tokens(opened.path).all() if every or token.is_active]
+    used = read_uses(opened.path)
     if as_json:
-        say_json({"tokens": [token.as_json() for token in found]})
+        say_json({"tokens": [token.as_json(used.get(token.id)) for token in found]})
         return
     for token in found:
         ended = "" if token.revoked_at is None else f"  revoked {local(token.revoked_at)}"
         given = "  (from the environment)" if token.given else ""
         scopes = ",".join(token.scopes)
-        say(f"{token.id}  {token.name}  {scopes}  {local(token.created_at)}{ended}{given}")
+        last = f"used {local(used[token.id])}" if token.id in used else "never used"
+        made = local(token.created_at)
+        say(f"{token.id}  {token.name}  {scopes}  {made}  {last}{ended}{given}")
     if not found:
         say("No tokens.")
 
@@ -99,7 +105,7 @@ def revoke(context: typer.Context, name: NameArgument, home: HomeOption = None) 
 
     opened = here(context, home)
     token = Tokens(opened.path).revoke(name)
-    audit(opened, "token.revoke", token=token.id)
+    audit(opened, "token.revoke", token=token.id, name=token.name)
     say(f"Revoked {token.name} ({token.id}).")
 
 
@@ -120,7 +126,7 @@ def rotate(
 
     opened = here(context, home)
     made = Tokens(opened.path).rotate(name)
-    audit(opened, "token.rotate", token=made.token.id)
+    audit(opened, "token.rotate", token=made.token.id, name=made.token.name)
     _say_made(made, as_json=as_json)
 
 

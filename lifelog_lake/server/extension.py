@@ -29,7 +29,7 @@ from lifelog_lake.server.thumbnails import (
 )
 
 #: Pages that exist, each a tab of the app notebook.
-PAGES = ("timeline", "journal", "search", "health")
+PAGES = ("timeline", "journal", "search", "health", "settings")
 
 
 class Lead(JupyterHandler):

@@ -9,6 +9,7 @@ of the hub is a shell.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import hashlib
@@ -29,6 +30,7 @@ from lifelog_lake.home import Home
 from lifelog_lake.server.secret import read_password, read_token
 from lifelog_lake.server.throttle import Throttle
 from lifelog_lake.server.tokens import SCOPES, Scope, Token, Tokens
+from lifelog_lake.server.uses import Uses
 
 log = structlog.get_logger(__name__)
 
@@ -81,7 +83,9 @@ class HubIdentity(PasswordIdentityProvider):
     def __init__(self, **words: Any) -> None:
         super().__init__(**words)
         self.tokens = Tokens(self.home.path)
+        self.uses = Uses(self.home.path)
         self._throttle = Throttle()
+        self._proving = asyncio.Lock()
         self._looked_at_s = float("-inf")
 
     def refresh(self) -> None:
@@ -135,6 +139,7 @@ class HubIdentity(PasswordIdentityProvider):
         if takes_tokens(handler):
             token = self.tokens.find(secret)
             if token is not None and not (token.given and wait_s):
+                self.uses.note(token.id)
                 return Caller(scopes=token.scopes, token=token), True
             if explicit:  # it was said who asks, so the cookie isn't looked at
                 self.fail(handler)
@@ -178,6 +183,21 @@ class HubIdentity(PasswordIdentityProvider):
             return self.generate_anonymous_user(handler)
         self.fail(handler)
         return None
+
+    async def prove(self, handler: RequestHandler, typed: str) -> bool:
+        """Check what a person who is logged in has typed once more; a failure counts.
+
+        One at a time: else as many guesses as fit beside each other would be free. Raises
+        :class:`TooManyFailures`, without a look at what was typed, after too many.
+        """
+        async with self._proving:
+            wait_s = self._throttle.wait_s(handler.request.remote_ip or "")
+            if wait_s:
+                raise TooManyFailures(wait_s)
+            fits = await asyncio.to_thread(self.fits, typed)
+            if not fits:
+                self.fail(handler)
+            return fits
 
     def fits(self, typed: str) -> bool:
         """Whether this is what opens the login: the password, or else the token."""

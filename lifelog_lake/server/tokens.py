@@ -56,13 +56,14 @@ class Token:
         """Whether it opens anything."""
         return self.revoked_at is None
 
-    def as_json(self) -> dict[str, object]:
+    def as_json(self, used_at: int | None = None) -> dict[str, object]:
         """For programs: without the hash."""
         return {
             "id": self.id,
             "name": self.name,
             "scopes": list(self.scopes),
             "created_at": iso(self.created_at),
+            "last_used_at": None if used_at is None else iso(used_at),
             "given": self.given,
             "revoked_at": None if self.revoked_at is None else iso(self.revoked_at),
         }

@@ -29,6 +29,12 @@ TABS = (
     Tab(name="journal", label="Journal", module="lifelog_lake.ui.journal", builder="JournalPage"),
     Tab(name="search", label="Search", module="lifelog_lake.ui.search", builder="SearchPage"),
     Tab(name="health", label="Health", module="lifelog_lake.ui.health", builder="HealthPage"),
+    Tab(
+        name="settings",
+        label="Settings",
+        module="lifelog_lake.ui.settings",
+        builder="SettingsPage",
+    ),
 )
 
 

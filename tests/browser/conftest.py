@@ -128,7 +128,8 @@ def visit(browser: Browser, seen: Seen) -> Iterator[Opener]:
         began_s = time.monotonic()
         page.goto(f"{hub.url}{path}{mark}token={hub.token}")
         page.wait_for_selector(
-            ".ll-message h2, .ll-tile img, .ll-row-time, .ll-storage, .ll-search, .ll-journal"
+            ".ll-message h2, .ll-tile img, .ll-row-time, .ll-storage, .ll-search, .ll-journal, "
+            ".ll-set-tokens"
         )
         print(f"first frames after {time.monotonic() - began_s:.2f} s")
         return page

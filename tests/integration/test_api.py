@@ -8,16 +8,21 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import requests
 
+from lifelog_lake.lake import require_known
 from lifelog_lake.server import identity
+from lifelog_lake.server.api.limits import NAMES
 from lifelog_lake.server.audit import NAME as AUDIT
-from lifelog_lake.server.secret import read_token
-from lifelog_lake.server.tokens import Tokens
+from lifelog_lake.server.audit import Audit
+from lifelog_lake.server.secret import read_password, read_token
+from lifelog_lake.server.throttle import BURST
+from lifelog_lake.server.tokens import SCOPES, Tokens
 from tests.browser.hub import lasting, minutes_ago, ship_events
 from tests.fixtures.api import GIVEN, PNG, Api, Served, problem, served_api
 
@@ -43,7 +48,7 @@ def the_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.fixture(scope="module", name="apis")
 def the_apis(hub: Served) -> dict[str, Api]:
     Tokens(hub.home.path).give(GIVEN)
-    scopes = {"read": ["read"], "write": ["write"], "ingest": ["ingest"], "all": ["read", "write"]}
+    scopes = {"read": ["read"], "write": ["write"], "ingest": ["ingest"], "all": SCOPES}
     made = {name: hub.api(*some, name=name) for name, some in scopes.items()}
     return made | {"given": Api(hub.url, GIVEN)}
 
@@ -279,7 +284,11 @@ def test_a_token_does_what_its_scope_says_and_no_more(apis: dict[str, Api], hub:
         ("post", "ingest/readings"): {"write", "ingest", "all", "given"},
         ("get", "auth/tokens"): set(),
         ("post", "auth/tokens"): set(),
+        ("delete", "auth/tokens/00000000"): set(),
         ("post", "auth/password"): set(),
+        ("get", "settings"): set(),
+        ("get", "settings/lake"): set(),
+        ("get", "audit"): set(),
     }
     for (method, path), may in tries.items():
         for name, api in apis.items():
@@ -396,6 +405,9 @@ def test_another_password_ends_every_login(tmp_path: Path, monkeypatch: pytest.M
         person.get(f"{served.url}lifelog/api/health", timeout=120)
         person.headers["X-XSRFToken"] = person.cookies["_xsrf"]
         asked = {"current": "wrong", "new": "a new password"}
+        assert (
+            person.get(f"{served.url}lifelog/api/settings", timeout=60).json()["login"] == "token"
+        )
         assert person.post(f"{address}password", json=asked, timeout=60).status_code == 403
         asked["current"] = read_token(tmp_path)
         assert person.get(f"{address}tokens", timeout=60).status_code == 200
@@ -403,3 +415,40 @@ def test_another_password_ends_every_login(tmp_path: Path, monkeypatch: pytest.M
         problem(person.get(f"{address}tokens", timeout=60), 401)
         old = {"Authorization": f"token {asked['current']}"}
         problem(requests.get(f"{address}tokens", headers=old, timeout=60), 401)
+
+
+def test_guesses_of_the_old_password_are_failed_logins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIFELOG_HOME", str(tmp_path))
+    with served_api(tmp_path) as served:
+        person = served.person()
+        person.get(f"{served.url}lifelog/api/settings", timeout=60)
+        person.headers["X-XSRFToken"] = person.cookies["_xsrf"]
+        address = f"{served.url}lifelog/api/auth/password"
+
+        def guess(current: str) -> int:
+            body = {"current": current, "new": "a new password"}
+            return requests.post(
+                address, json=body, headers=person.headers, cookies=person.cookies, timeout=60
+            ).status_code
+
+        with ThreadPoolExecutor(2 * BURST) as beside:
+            said = list(beside.map(guess, [f"wrong {n}" for n in range(2 * BURST)]))
+        assert sorted(said) == [403] * BURST + [429] * BURST
+        assert guess(read_token(tmp_path)) == 429, "the right one isn't looked at either"
+        assert not read_password(tmp_path)
+
+
+def test_a_person_sees_what_is_in_use_and_what_was_done(hub: Served) -> None:
+    person = hub.person()
+    base = f"{hub.url}lifelog/api/"
+    found = person.get(f"{base}settings", timeout=60).json()
+    assert [limit["name"] for limit in found["limits"]] == list(NAMES)
+    lake = person.get(f"{base}settings/lake", timeout=60).json()
+    assert (lake["reachable"], lake["generation"]) == (True, 1)
+    assert lake["lake_id"] == require_known(hub.home).lake_id
+    Audit(hub.home.path).record("export", who="person", format="zip")
+    (line,) = person.get(f"{base}audit", params={"limit": 1}, timeout=60).json()["lines"]
+    assert (line["action"], line["format"]) == ("export", "zip")
+    problem(person.get(f"{base}audit", params={"limit": 0}, timeout=60), 400)

@@ -128,9 +128,10 @@ def test_activitywatch_names_of_buckets(
     where = ("collectors", "activitywatch", setting)
     monkeypatch.setenv(variable, "")
     assert config.load(home).collectors["activitywatch"][setting] == "file"
+    assert config.source_of(where, home / config.CONFIG_NAME) == config.CONFIG_NAME
     monkeypatch.setenv(variable, "theirs")
     assert config.load(home).collectors["activitywatch"][setting] == "theirs"
-    assert config.variable_of(where) == variable
+    assert config.source_of(where, home / config.CONFIG_NAME) == f"environment {variable}"
     monkeypatch.setenv(config.environment_name(where), "ours")
     assert config.load(home).collectors["activitywatch"][setting] == "ours"
     assert config.variable_of(where) == config.environment_name(where)

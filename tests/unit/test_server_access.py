@@ -14,6 +14,8 @@ from lifelog_lake.errors import Terminal, UsageError
 from lifelog_lake.server.audit import Audit
 from lifelog_lake.server.throttle import BURST, EVERY_S, MOST_ADDRESSES, Throttle
 from lifelog_lake.server.tokens import NAME, Tokens, of_environment
+from lifelog_lake.server.uses import EVERY_US, Uses, read_uses
+from tests.helpers import FixedClock
 from tests.needs import require_linux
 
 GIVEN = "a-token-of-my-own-choice"
@@ -144,6 +146,44 @@ def test_the_audit_only_grows_and_outlives_a_torn_line(tmp_path: Path) -> None:
     assert re.fullmatch(r"[\d:.TZ-]+", json.loads(lines[2])["at"])
     if os.name != "nt":
         assert path.stat().st_mode & 0o077 == 0
+
+
+def test_the_newest_lines_are_read_from_the_end(tmp_path: Path) -> None:
+    audit = Audit(tmp_path)
+    assert audit.newest(5) == []
+    path = tmp_path / "audit.jsonl"
+    path.write_text("".join(f'{{"n": {n}, "long": "{"x" * 900}"}}\n' for n in range(300)))
+    with path.open("a") as file:
+        file.write('{"torn": ')
+    assert [line["n"] for line in audit.newest(3)] == [299, 298, 297]
+    assert [line["n"] for line in audit.newest(1000)] == [*range(299, -1, -1)]
+    audit.record("export", who="person")
+    assert [line.get("action") for line in audit.newest(2)] == ["export", None]
+
+
+def test_a_tokens_last_use_is_known_to_other_processes_and_the_next_hub(tmp_path: Path) -> None:
+    def kept() -> dict[str, int]:
+        for thread in threading.enumerate():
+            if thread.name == "token-uses":
+                thread.join()
+        return read_uses(tmp_path)
+
+    clock = FixedClock()
+    uses = Uses(tmp_path, clock)
+    assert kept() == {}
+    uses.note("0a")
+    first = clock.wall_us()
+    assert kept() == {"0a": first}
+    clock.now_us += EVERY_US // 2
+    uses.note("0a")  # known at once, written with a later one
+    assert uses.all() == {"0a": clock.wall_us()}
+    assert kept() == {"0a": first}
+    clock.now_us += EVERY_US // 2
+    uses.note("0b")
+    assert kept() == uses.all() == Uses(tmp_path, clock).all()
+    assert len(uses.all()) == 2
+    (tmp_path / "run" / "token-uses.json").write_text("[1]")
+    assert read_uses(tmp_path) == {}
 
 
 # --- failures -------------------------------------------------------------------------------------

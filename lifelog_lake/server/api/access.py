@@ -64,7 +64,7 @@ class RotateHandler(AccessHandler):
 
         def rotate() -> Made:
             made = self.tokens.rotate(which)
-            self.audit("token.rotate", token=made.token.id, before=which)()
+            self.audit("token.rotate", token=made.token.id, name=made.token.name, before=which)()
             return made
 
         self.give_secret(await self.work.run(_found, rotate), 200)
@@ -80,7 +80,8 @@ class TokensHandler(AccessHandler):
     async def get(self) -> None:
         """In the order of their making."""
         found = await self.work.run(self.tokens.all)
-        self.answer({"tokens": [token.as_json() for token in found if token.is_active]})
+        used = self.identity.uses.all()
+        self.answer({"tokens": [t.as_json(used.get(t.id)) for t in found if t.is_active]})
 
     @operation(
         "createToken", "Make a token.", scopes=(),
@@ -95,7 +96,8 @@ class TokensHandler(AccessHandler):
 
         def create() -> Made:
             made = self.tokens.create(asked.name, asked.scopes)
-            self.audit("token.create", token=made.token.id, scopes=list(asked.scopes))()
+            told = made.token
+            self.audit("token.create", token=told.id, name=told.name, scopes=list(told.scopes))()
             return made
 
         self.give_secret(await self.work.run(create), 201)
@@ -113,11 +115,11 @@ class TokenHandler(AccessHandler):
 
         def revoke() -> Token:
             token = self.tokens.revoke(token_id)
-            self.audit("token.revoke", token=token.id)()
+            self.audit("token.revoke", token=token.id, name=token.name)()
             return token
 
         token = await self.work.run(_found, revoke)
-        self.answer(token.as_json())
+        self.answer(token.as_json(self.identity.uses.all().get(token.id)))
 
 
 class PasswordHandler(AccessHandler):
@@ -140,9 +142,12 @@ class PasswordHandler(AccessHandler):
                 detail="The password is set in the settings.",
                 hint="Take [server] password_hash out of config.toml and the environment first.",
             )
-        if not await self.work.run(self.identity.fits, asked.current):
-            self.identity.fail(self)
-            raise Problem(status=403, detail="The password isn't the one that is.")
+        if not await self.identity.prove(self, asked.current):
+            raise Problem(
+                status=403,
+                detail="The current password is wrong.",
+                hint="Without a password, it is the token of the address that lifelog up prints.",
+            )
 
         def change() -> None:
             set_password(self.work.home.path, asked.new)

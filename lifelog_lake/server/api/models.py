@@ -313,6 +313,7 @@ class TokenOut(Out):
     name: str
     scopes: list[Scope]
     created_at: Stamp
+    last_used_at: Stamp | None = Field(description="To the minute; null: never.")
     given: bool = Field(description="It comes from the environment.")
     revoked_at: Stamp | None
 

@@ -26,6 +26,7 @@ from lifelog_lake.server.api.imports import ImportHandler
 from lifelog_lake.server.api.ingest import OverlandHandler, OwnTracksHandler, ReadingsHandler
 from lifelog_lake.server.api.operation import Answer, ApiHandler, operation
 from lifelog_lake.server.api.revisions import HistoryHandler, UndeleteHandler
+from lifelog_lake.server.api.settings import AuditHandler, LakeInUseHandler, SettingsHandler
 from lifelog_lake.server.blobs import BlobHandler
 from lifelog_lake.server.coverage import CoverageHandler
 from lifelog_lake.server.health import AlertsHandler, HealthHandler, MetricsHandler
@@ -66,6 +67,9 @@ ROUTES: tuple[tuple[str, type[ApiHandler]], ...] = (
     ("/auth/tokens", TokensHandler),
     ("/auth/tokens/{token_id}", TokenHandler),
     ("/auth/password", PasswordHandler),
+    ("/settings", SettingsHandler),
+    ("/settings/lake", LakeInUseHandler),
+    ("/audit", AuditHandler),
     ("/timeline", TimelineHandler),
     ("/summary", SummaryHandler),
     ("/coverage", CoverageHandler),

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from lifelog_lake.clock import SystemClock
 from lifelog_lake.events import Event
@@ -16,6 +16,7 @@ from lifelog_lake.lake.store import Store, blob_key
 from lifelog_lake.recall.journal.journal import Journal
 from lifelog_lake.recall.journal.spooled import open_journal
 from lifelog_lake.server.api.inflow import Inflow
+from lifelog_lake.server.api.limits import limits_of
 from lifelog_lake.server.api.meter import METER
 from lifelog_lake.server.api.repeats import Repeats
 from lifelog_lake.server.audit import Audit
@@ -36,6 +37,8 @@ class Work:
     def __init__(self, home: Home) -> None:
         self.home = home
         self.clock = SystemClock()
+        #: The limits in use, and where each came from when the server started.
+        self.limits = limits_of(home)
         self._audit = Audit(home.path, self.clock)
         self._calls = ThreadPoolExecutor(CALLS, thread_name_prefix="api")
         self._uploads = ThreadPoolExecutor(UPLOADS, thread_name_prefix="upload")
@@ -57,7 +60,8 @@ class Work:
         return Spool.of(self.home, self.clock)
 
     @cached_property
-    def _store(self) -> Store:
+    def store(self) -> Store:
+        """Where the lake lies; nothing is opened by it."""
         return parse_url(self.home.lake_url, self.home)
 
     async def run(self, call: Callable[P, T], *args: P.args, **words: P.kwargs) -> T:
@@ -78,15 +82,19 @@ class Work:
         """A link to content on the lake's own server; None if it isn't there, or has none."""
         from lifelog_lake.lake.s3.target import S3Target
 
-        if not isinstance(self._store, S3Target):
+        if not isinstance(self.store, S3Target):
             return None
-        return self._store.link(
+        return self.store.link(
             blob_key(sha256), LINK_S, media_type=media_type, disposition=disposition
         )
 
     def record(self, action: str, *, who: str, address: str, **about: object) -> None:
         """Write into the audit."""
         self._audit.record(action, who=who, address=address, **about)
+
+    def audited(self, limit: int) -> list[dict[str, Any]]:
+        """The newest lines of the audit."""
+        return self._audit.newest(limit)
 
     def close(self) -> None:
         """Let everything go."""
