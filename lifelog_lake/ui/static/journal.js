@@ -12,20 +12,35 @@ function askedOfJournal() {
   return { entry: query.get("entry"), tags: query.getAll("tag").filter(Boolean).slice(0, 20) };
 }
 
-function render({ el }) {
+function render({ model, el }) {
   let asked = askedOfJournal();
   let shown = null;
   let retry = 0;
 
-  const quick = quickAdd({ added: (entry) => changed(entry) });
+  const quick = quickAdd({ added: (entry) => changed(entry), more: (title, tags) => form.open(null, { title, tags }) });
+  const said = h("p", { class: "ll-journal-said", role: "status" });
+  const detail = entryDialog({
+    edit: (entry) => form.open(entry),
+    only: (tag) => go({ entry: null, tags: [...new Set([...asked.tags, tag])] }),
+    left: () => go({ entry: null }),
+    deleted,
+  });
+  const form = entryForm(model.get("limits"), {
+    saved(entry) {
+      changed(entry);
+      if (detail.dialog.open) detail.show(entry.id, entry);
+      else { quick.clear(); tell("Kept: ", h("a", { href: entryUrl(entry.id) }, h("bdi", {}, line(entry.title)))); }
+    },
+  });
   const chosen = h("div", { class: "ll-journal-tags", role: "group", "aria-label": "Only entries with these tags" });
   const message = h("div", { class: "ll-message", role: "status", hidden: true });
   const rows = virtualRows({ ...cardKind((id) => go({ entry: id })), onFail: fail });
   const zone = h("span", { class: "ll-zone" }, `Times in ${ZONE.replaceAll("_", " ")}`);
   const root = h("div", { class: "ll ll-journal" },
-    quick.root,
+    quick.root, said,
     h("div", { class: "ll-journal-head" }, chosen, zone, exportMenu()),
-    message, h("section", { class: "ll-entries", "aria-label": "Entries" }, rows.grid));
+    message, h("section", { class: "ll-entries", "aria-label": "Entries" }, rows.grid),
+    detail.dialog, form.dialog);
   el.append(root);
 
   /** Look at something else; Back comes back. */
@@ -42,6 +57,32 @@ function render({ el }) {
 
   function follow(before) {
     if (String(before.tags) !== String(asked.tags)) start();
+    if (asked.entry) detail.show(asked.entry, shown.known[shown.index(asked.entry)]);
+    else if (before.entry) {
+      detail.hide();
+      rows.focus(shown.index(before.entry));
+    }
+  }
+
+  function tell(...children) {
+    said.replaceChildren(...children);
+  }
+
+  function deleted(entry) {
+    shown.drop(entry.id);
+    go({ entry: null });
+    show();
+    tell("Deleted: ", h("bdi", {}, line(entry.title)), " ", h("button", { type: "button", class: "ll-button", onclick: () => undelete(entry.id) }, "Bring it back"));
+  }
+
+  async function undelete(id) {
+    try {
+      changed(await send(`events/${encodeURIComponent(id)}/undelete`));
+      tell("It is back.");
+    } catch (error) {
+      if (!error.message) throw error;
+      tell(refusal(error));
+    }
   }
 
   function say(...children) {
@@ -108,7 +149,9 @@ function render({ el }) {
   const sized = new ResizeObserver(onMove);
   sized.observe(root);
   start();
+  requestAnimationFrame(() => { if (asked.entry && root.isConnected) detail.show(asked.entry); });
   return () => {
+    form.stop();
     clearTimeout(retry);
     shown.stop.abort();
     document.removeEventListener("scroll", onMove, { capture: true });
