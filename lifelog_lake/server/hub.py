@@ -15,20 +15,20 @@ import orjson
 from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.auth.logout import LogoutHandler
 from jupyter_server.serverapp import ServerApp
-from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
-from tornado.ioloop import IOLoop
+from tornado.ioloop import PeriodicCallback
 from traitlets.config import Config
 
 from lifelog_lake import fsio
 from lifelog_lake.home import Home
 from lifelog_lake.server.identity import HubIdentity
-from lifelog_lake.server.inner_proxy import InnerProxy
 from lifelog_lake.server.logs import LOGGING_CONFIG
 from lifelog_lake.server.secret import read_password, read_token
 
 SERVER_JSON = "server.json"
 #: Seconds in which a request's head has to come, and that an idle connection is kept.
 HEAD_S = 75.0
+#: How often it is seen whether a command has changed the password.
+LOOK_EVERY_MS = 2000.0
 
 
 class Logout(LogoutHandler):
@@ -41,8 +41,9 @@ class Logout(LogoutHandler):
         super().get()
         if not known:
             return
-        InnerProxy.close_sockets()
-        IOLoop.current().add_callback(ZMQChannelsWebsocketConnection.close_all)
+        identity = self.identity_provider
+        assert isinstance(identity, HubIdentity)
+        identity.close_sockets()
 
 
 class HubServer(ServerApp):
@@ -70,6 +71,11 @@ class HubServer(ServerApp):
         """Make it; who sends a request's head slowly, or nothing, keeps no connection for long."""
         super().init_httpserver()
         self.http_server.conn_params.header_timeout = HEAD_S
+        identity = self.identity_provider
+        assert isinstance(identity, HubIdentity)
+        # A command may change the password, and who has a shell open needs no further request.
+        self._looks = PeriodicCallback(identity.refresh, LOOK_EVERY_MS)
+        self._looks.start()
 
     def write_server_info_file(self) -> None:
         """Say where we listen: ``HOME/run/server.json``."""

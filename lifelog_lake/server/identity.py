@@ -17,14 +17,16 @@ import hmac
 import math
 import re
 import time
+import weakref
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, TypeGuard, cast
 
 import orjson
 import structlog
 from jupyter_server.auth.identity import PasswordIdentityProvider, User
 from jupyter_server.auth.security import passwd_check
 from tornado.web import HTTPError, RequestHandler
+from tornado.websocket import WebSocketHandler
 
 from lifelog_lake.home import Home
 from lifelog_lake.server.secret import read_password, read_token
@@ -87,16 +89,24 @@ class HubIdentity(PasswordIdentityProvider):
         self._throttle = Throttle()
         self._proving = asyncio.Lock()
         self._looked_at_s = float("-inf")
+        #: Open websockets: each outlives the cookie that opened it.
+        self._sockets: weakref.WeakSet[WebSocketHandler] = weakref.WeakSet()
 
-    def refresh(self) -> None:
-        """See whether the password was changed."""
-        if time.monotonic() - self._looked_at_s < LOOK_EVERY_S:
+    def refresh(self, *, at_once: bool = False) -> None:
+        """See whether the password was changed, unless that was looked at just now."""
+        if not at_once and time.monotonic() - self._looked_at_s < LOOK_EVERY_S:
             return
         self._looked_at_s = time.monotonic()
         hashed = self.home.settings.server.password_hash or read_password(self.home.path)
         if hashed != self.hashed_password or not (hashed or self.token):
             self.hashed_password = hashed
             self.token = "" if hashed else read_token(self.home.path)
+            self.close_sockets()
+
+    def close_sockets(self) -> None:
+        """Close each page, kernel and shell that is open; who is logged in opens his again."""
+        for handler in list(self._sockets):
+            handler.close(1008, "logged out")
 
     async def get_user(self, handler: RequestHandler) -> User | None:
         """The person or program that sent a request; None for a stranger."""
@@ -105,7 +115,10 @@ class HubIdentity(PasswordIdentityProvider):
         if caller is not None:
             handler._lifelog_caller = caller  # type: ignore[attr-defined]
         if caller is None or caller.is_person:
-            return self._person(handler, by_token=caller is not None, offered=offered)
+            user = self._person(handler, by_token=caller is not None, offered=offered)
+            if user is not None and _is_socket(handler):
+                self._sockets.add(handler)
+            return user
         # A page of another site can't send this header by itself, so no cookie's rules apply.
         handler._token_authenticated = True  # type: ignore[attr-defined]
         assert caller.token is not None
@@ -222,6 +235,12 @@ class HubIdentity(PasswordIdentityProvider):
     def _mark(self) -> str:
         opener = self.hashed_password or str(self.token)
         return hashlib.sha256(b"opened by " + opener.encode()).hexdigest()[:16]
+
+
+def _is_socket(handler: RequestHandler) -> TypeGuard[WebSocketHandler]:
+    """Whether it is a websocket; those that proxy one answer other requests, too."""
+    upgrade = handler.request.headers.get("Upgrade", "")
+    return isinstance(handler, WebSocketHandler) and upgrade.lower() == "websocket"
 
 
 def takes_tokens(handler: RequestHandler) -> bool:

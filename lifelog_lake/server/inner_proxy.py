@@ -1,12 +1,11 @@
 """What lies behind the hub's login in a process of its own: requests handed on to it.
 
 Credentials end here: neither the cookie nor the token reaches the inner server, and it can set no
-cookie. Open websockets are closed at logout.
+cookie.
 """
 
 from __future__ import annotations
 
-import weakref
 from typing import Any, ClassVar
 
 from jupyter_server_proxy.handlers import NamedLocalProxyHandler, RewritableResponse
@@ -43,8 +42,6 @@ class InnerProxy(NamedLocalProxyHandler):  # type: ignore[misc,unused-ignore]
     base: ClassVar[str]
     #: What a person reads while the inner server isn't there.
     away: ClassVar[str]
-    #: Open websockets, to be closed at logout: a socket outlives the cookie that opened it.
-    sockets: ClassVar[weakref.WeakSet[InnerProxy]] = weakref.WeakSet()
 
     def initialize(self) -> None:
         """Called by tornado."""
@@ -89,11 +86,4 @@ class InnerProxy(NamedLocalProxyHandler):  # type: ignore[misc,unused-ignore]
     async def open(self, path: str) -> None:
         """Join the two ends of a websocket."""
         await self.reach()
-        InnerProxy.sockets.add(self)
         await super().open(path)
-
-    @classmethod
-    def close_sockets(cls) -> None:
-        """Close every open websocket; browsers that are logged in open them again."""
-        for handler in list(cls.sockets):
-            handler.close(1008, "logged out")

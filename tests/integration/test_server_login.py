@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ import requests
 import websocket
 
 from lifelog_lake.server.launch import prepare
+from lifelog_lake.server.secret import set_password
 from lifelog_lake.server.tokens import Tokens
 from tests.browser import routes
 from tests.browser.hub import (
@@ -217,20 +219,38 @@ def test_no_websocket_opens_for_another_site_with_the_persons_cookie(hub: Hub) -
         assert handshake(hub, SOCKETS[0], cookie=cookies, origin=foreign) == 403
 
 
+def open_sockets(hub: Hub, person: requests.Session) -> list[websocket.WebSocket]:
+    """Of a page, of a shell, and of what JupyterLab hears."""
+    cookies = "; ".join(f"{c.name}={c.value}" for c in person.cookies)
+    person.get(f"{hub.url}lifelog/api/settings").raise_for_status()
+    made = person.post(
+        f"{hub.url}api/terminals", headers={"X-XSRFToken": person.cookies["_xsrf"]}, timeout=30
+    )
+    paths = (
+        f"lifelog/app/voila/query/{KERNEL}",
+        f"terminals/websocket/{made.json()['name']}",
+        "api/events/subscribe",
+    )
+    address, origin = hub.url.replace("http", "ws", 1), hub.url.rstrip("/")
+    return [
+        websocket.create_connection(f"{address}{path}", cookie=cookies, origin=origin, timeout=60)
+        for path in paths
+    ]
+
+
+def await_close(opened: websocket.WebSocket) -> None:
+    """Hear what it still says, until it is closed by the other side."""
+    deadline_s = time.monotonic() + 60
+    while opened.recv_data(control_frame=True)[0] != websocket.ABNF.OPCODE_CLOSE:
+        assert time.monotonic() < deadline_s, "it is still open"  # each ping comes by here
+
+
 def test_logging_out_closes_the_websockets_that_the_login_opened(hub: Hub) -> None:
     person = hub.person()
-    cookies = "; ".join(f"{c.name}={c.value}" for c in person.cookies)
-    address = hub.url.replace("http", "ws", 1)
-    opened = websocket.create_connection(
-        f"{address}lifelog/app/voila/query/{KERNEL}",
-        cookie=cookies,
-        origin=hub.url.rstrip("/"),
-        timeout=30,
-    )
-    assert opened.connected
+    opened = open_sockets(hub, person)
     person.get(f"{hub.url}logout")
-    code, _ = opened.recv_data()
-    assert code == websocket.ABNF.OPCODE_CLOSE
+    for one in opened:
+        await_close(one)
 
 
 def test_a_strangers_logout_ends_nobodys_session(hub: Hub) -> None:
@@ -402,6 +422,18 @@ def test_a_password_takes_the_tokens_place(tmp_path: Path) -> None:
             f"{running.url}login", data={"password": "guess", "_xsrf": wrong.cookies["_xsrf"]}
         )
         assert wrong.get(f"{running.url}lifelog/api/timeline").status_code == 401
+        assert person.get(f"{running.url}lifelog/api/settings").json()["login"] == "settings"
+    finally:
+        running.stop()
+
+
+def test_a_command_changes_the_password_and_ends_what_is_open(tmp_path: Path) -> None:
+    running = start_hub(new_home(tmp_path))
+    try:
+        opened = open_sockets(running, running.person())
+        set_password(tmp_path, "a password of mine")
+        for one in opened:  # though nobody asks for anything meanwhile
+            await_close(one)
     finally:
         running.stop()
 

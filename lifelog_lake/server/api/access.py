@@ -154,6 +154,7 @@ class PasswordHandler(AccessHandler):
             self.audit("password.change")()
 
         await self.work.run(change)
+        self.identity.refresh(at_once=True)
         self.set_status(204)
         self.finish()
 
