@@ -41,6 +41,8 @@ SILENT_LOOKS = 3
 MOST_BUCKETS = 100
 #: Cursors of a stream, of buckets that are gone too; without one all of a bucket is read again.
 MOST_CURSORS = 1_000
+#: What coverage says of the time of a page that was left out.
+PRIVATE = "a private window of the browser"
 #: Separates host and bucket in a cursor; neither can hold it.
 BETWEEN = "\x00"
 
@@ -211,6 +213,7 @@ class ActivityWatchCollector:
             self._modules.Sink(
                 append=append,
                 refuse=lambda payload, error: self._context.refuse(stream, payload, error),
+                exclude=lambda start, end: self._context.excluded(stream, start, end, PRIVATE),
             ),
             self._context.clock,
             self._cursors[stream].get(name),

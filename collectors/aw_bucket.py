@@ -78,10 +78,12 @@ class Counts:
 @dataclass(slots=True, kw_only=True)
 class Sink:
     """Where rows and what can't be rows go. ``append`` is told whether the reader's cursor stands
-    behind these rows; they may be none."""
+    behind these rows; they may be none. ``exclude`` hears of private windows of the last hour, from
+    when to when in µs, again while they stay open."""
 
     append: Callable[[list[Event], bool], None]
     refuse: Callable[[bytes, InvalidEvent], None]
+    exclude: Callable[[int, int], None]
 
 
 class BucketReader:
@@ -344,6 +346,7 @@ class BucketReader:
             self._recall(events)
         newest = max((event.start for event in events), default=None)
         self._tell_newest(events)
+        self._tell_excluded(events, now)
         rows: list[Event] = []
         known: dict[str, int | None] = {}
         starts: dict[str, int] = {}
@@ -392,6 +395,11 @@ class BucketReader:
     def _tell_newest(self, events: Sequence[AwEvent]) -> None:
         if events:
             self.newest = max(events, key=lambda event: event.start).data
+
+    def _tell_excluded(self, events: Sequence[AwEvent], now: int) -> None:
+        for event in events:
+            if self._slicer.hides(event) and event.end > now - LOOK_BACK_MS * 1000:
+                self._sink.exclude(event.start, event.end)
 
     def _is_changed(self, event: AwEvent, before: int | None) -> bool:
         """Whether an event that was done with isn't as it was, as far as that is known."""

@@ -124,9 +124,13 @@ class Slicer:
         self._rules = rules
         self._columns = frozenset(STREAMS[stream].types) - {"bucket"}
 
+    def hides(self, event: AwEvent) -> bool:
+        """Whether an event is left out as private."""
+        return event.private and not self._rules.private
+
     def wanted(self, event: AwEvent) -> bool:
         """Whether the person wants an event of this length and kind."""
-        if event.private and not self._rules.private:
+        if self.hides(event):
             return False
         return event.end - event.start >= self._rules.min_duration_us
 

@@ -20,7 +20,7 @@ import queue
 import signal
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from types import FrameType
@@ -49,6 +49,8 @@ SLOW_S = 900.0
 
 MAX_TEXT = 400
 T = TypeVar("T")
+#: A time that was left out: begin, end (µs since 1970 UTC), and by which rule.
+Excluded = tuple[int, int, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,7 @@ class Beat:
     ``share`` is how much of a source's history has been brought in, 0 to 1, None when there is none
     left; ``doing`` says in words where it is. ``unseen`` tells why a stream can't be observed.
     ``written`` counts the bytes that went into the spool since the child started, by stream.
+    ``excluded`` are by stream the newest times that the person's rules left out: begin, end, why.
     """
 
     state: State
@@ -74,6 +77,7 @@ class Beat:
     unseen: Mapping[str, str] = field(default_factory=dict)
     written: Mapping[str, int] = field(default_factory=dict)
     looks_at: str = ""
+    excluded: Mapping[str, Sequence[Excluded]] = field(default_factory=dict)
 
     def line(self) -> bytes:
         """The beat as the line that goes over the pipe."""
@@ -92,6 +96,7 @@ class Beat:
                     stream: clean_text(why[:MAX_TEXT])[0] for stream, why in self.unseen.items()
                 },
                 "written": dict(self.written),
+                "excluded": {stream: list(spans) for stream, spans in self.excluded.items()},
             },
             option=orjson.OPT_APPEND_NEWLINE,
         )
@@ -122,7 +127,23 @@ def read_beat(line: bytes) -> Beat | None:
             else {}
         ),
         written=_numbers(written),
+        excluded=_excluded(value.get("excluded")),
     )
+
+
+def _excluded(value: object) -> dict[str, tuple[Excluded, ...]]:
+    items = value.items() if isinstance(value, dict) else ()
+    return {
+        str(stream): tuple((span[0], span[1], str(span[2])) for span in spans if _is_span(span))
+        for stream, spans in items
+        if isinstance(spans, list)
+    }
+
+
+def _is_span(value: object) -> bool:
+    if not isinstance(value, list) or len(value) != 3:
+        return False
+    return all(isinstance(time, int) for time in value[:2])
 
 
 def _numbers(value: object) -> dict[str, int]:
@@ -241,7 +262,9 @@ class Lifeline:
 
 def _words(beat: Beat) -> tuple[object, ...]:
     """What a person should hear of at once."""
-    return beat.state, beat.reason, beat.share is None, beat.unseen, beat.looks_at
+    # Where a time that is left out begins: its end moves on with each look.
+    left_out = [first for spans in beat.excluded.values() for first, _, _ in spans]
+    return beat.state, beat.reason, beat.share is None, beat.unseen, beat.looks_at, left_out
 
 
 def _take_stdout() -> int:

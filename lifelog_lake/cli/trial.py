@@ -43,6 +43,9 @@ class Trial:
     def unseen(self, stream: str, why: str) -> None:
         """Tell nobody."""
 
+    def excluded(self, stream: str, start: int, end: int, why: str) -> None:
+        """Tell nobody."""
+
     def stale_after_s(self, stream: str) -> float | None:
         """It isn't looked at for long."""
         del stream

@@ -106,6 +106,12 @@ class Context(Protocol):
         it; "" = no more. The stream is *stale* after a while, and this is told with it.
         """
 
+    def excluded(self, stream: str, start: int, end: int, why: str) -> None:
+        """Say that the person's rules left out what the source had from ``start`` to ``end`` (µs
+        since 1970 UTC); again, with a later end, while it goes on. Coverage shows that time as
+        *excluded*. ``why`` names the rule in a few words, never captured content.
+        """
+
     def stale_after_s(self, stream: str) -> float | None:
         """How old the newest event of a stream may be before something is wrong; None = any age.
 

@@ -14,8 +14,8 @@ from typing import Protocol
 import structlog
 
 from lifelog_lake import levels
-from lifelog_lake.beats import Beat, State
-from lifelog_lake.clock import Clock
+from lifelog_lake.beats import Beat, Excluded, State
+from lifelog_lake.clock import US_PER_S, Clock
 from lifelog_lake.collect.paused_time import without_paused
 from lifelog_lake.collect.protocol import Collector, CollectorSettings, streams_of
 from lifelog_lake.errors import (
@@ -34,6 +34,10 @@ from lifelog_lake.validate import JSON
 #: How long to wait before an unavailable source is tried again; within ten seconds of its return
 #: it must be recorded.
 RETRY_S = 5.0
+#: Times that are left out are one when no more than this lies between them; a beat has room for the
+#: newest of a stream.
+APART_US = 10 * US_PER_S
+MOST_EXCLUDED = 3
 
 
 class SpoolLike(Protocol):
@@ -93,6 +97,7 @@ class Runner:
         self._trouble = ""
         self._remark = ""
         self._looks_at = ""
+        self._excluded: dict[str, list[Excluded]] = {}
         self._errors = 0
         self._observed: dict[str, int] = {}
         self._unseen: dict[str, str] = {}
@@ -118,6 +123,7 @@ class Runner:
             unseen=dict(self._unseen),
             written=self._spool.written_bytes(),
             looks_at=self._looks_at,
+            excluded={stream: tuple(spans) for stream, spans in self._excluded.items()},
         )
 
     def next_in_s(self) -> float:
@@ -224,6 +230,16 @@ class Runner:
             self._unseen[stream] = why
         else:
             self._unseen.pop(stream, None)
+
+    def excluded(self, stream: str, start: int, end: int, why: str) -> None:
+        """See :class:`~lifelog_lake.collect.protocol.Context`."""
+        joined: list[Excluded] = []
+        for first, last, reason in sorted([*self._excluded.get(stream, ()), (start, end, why)]):
+            if joined and joined[-1][2] == reason and first <= joined[-1][1] + APART_US:
+                joined[-1] = joined[-1][0], max(joined[-1][1], last), reason
+            else:
+                joined.append((first, last, reason))
+        self._excluded[stream] = joined[-MOST_EXCLUDED:]
 
     def stale_after_s(self, stream: str) -> float | None:
         """See :class:`~lifelog_lake.collect.protocol.Context`."""

@@ -29,6 +29,7 @@ from lifelog_lake.collect.aw_watch import AwWatch
 from lifelog_lake.collect.budget import Budgets
 from lifelog_lake.collect.clocks import ClockWatch
 from lifelog_lake.collect.endpoint import Endpoint, Snapshot
+from lifelog_lake.collect.exclusions import Exclusions
 from lifelog_lake.collect.freshness import Freshness
 from lifelog_lake.collect.last_run import tell_crash
 from lifelog_lake.collect.missed import Missed
@@ -156,6 +157,7 @@ class Supervisor:
         self._endpoint = Endpoint(health_settings.address, self._clock)
         self._watch = ClockWatch(self._clock)
         self._missed = Missed(self._recorder, self._clock, self._timing.missed_s)
+        self._exclusions = Exclusions(self._recorder, self._clock)
         settings = self._home.settings
         self._budgets = Budgets(
             self._recorder, self._clock, settings.budgets, self._home.run, settings.spool
@@ -200,6 +202,7 @@ class Supervisor:
         for child in self._children:
             self._look_after(child, now_s)
         self._missed.look(self._children, paused=self._pause is not None)
+        self._exclusions.look(self._children)
         self._service.look(self._children, now_s, paused=self._pause is not None)
         self._recorder.retry()
         self._aw.look()
@@ -403,6 +406,7 @@ class Supervisor:
         self._budgets.release(self._children)
         shipper = [child for child in self._children if child.spec.name == SHIPPER]
         others = [child for child in self._children if child not in shipper]
+        self._exclusions.close(self._children)  # with its end a child's beats are forgotten
         kill_at_s = self._now_s() + self._timing.stop_s
         self._end_children(others, kill_at_s - self._timing.last_run_s)
         for child in shipper:

@@ -13,7 +13,7 @@ import polars as pl
 
 from lifelog_lake.clock import to_us, utc
 from lifelog_lake.lake.verify import object_of
-from lifelog_lake.ledger import MINUTE_US, STATES, ledger
+from lifelog_lake.ledger import DISABLED, MINUTE_US, STATES, ledger
 from lifelog_lake.life import KINDS, Life, Time, life_of, waiting_from
 from lifelog_lake.recall.tables import TIME
 from lifelog_lake.recall.timeline import span
@@ -79,14 +79,16 @@ def coverage(
 
 
 def by_hour(found: pl.DataFrame, zone: str) -> pl.DataFrame:
-    """Minutes of each state by the hour of a zone, of :func:`coverage`; all streams together.
+    """Minutes of each state by the hour of a zone, of :func:`coverage`; all streams together, but
+    for the time in which one was disabled.
 
     Columns: at (when the hour begins), state, minutes (of all streams), reasons (the longest
     ones, each with its streams).
     """
     local = pl.col("at").dt.convert_time_zone(zone)
     return (
-        found.with_columns(
+        found.filter((pl.col("state") != "off") | (pl.col("reason") != DISABLED))
+        .with_columns(
             part=pl.datetime_ranges(
                 local.dt.truncate("1h").dt.convert_time_zone("UTC"),
                 pl.col("end") - timedelta(microseconds=1),
@@ -104,10 +106,10 @@ def by_hour(found: pl.DataFrame, zone: str) -> pl.DataFrame:
             minutes=(pl.col("end") - pl.col("at")).dt.total_minutes(),
             hour=local.dt.truncate("1h").dt.convert_time_zone("UTC"),
         )
-        .group_by("hour", "state", "stream", "reason")
-        .agg(pl.col("minutes").sum())
-        .sort("minutes", "stream", "reason", descending=[True, False, False])
-        .with_columns(said=pl.format("{}: {}", "stream", "reason"))
+        .group_by("hour", "state", "reason")
+        .agg(pl.col("minutes").sum(), pl.col("stream").unique().sort())
+        .with_columns(said=pl.format("{}: {}", pl.col("stream").list.join(", "), "reason"))
+        .sort("minutes", "said", descending=[True, False])
         .group_by("hour", "state", maintain_order=True)
         .agg(
             pl.col("minutes").sum(),

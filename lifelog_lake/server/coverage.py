@@ -3,7 +3,8 @@
 ``/lifelog/api/coverage``: minutes by hour and state. Query: ``start`` and ``end`` (RFC 3339 with an
 offset), ``zone`` (IANA name whose hours they are; UTC without it), ``stream`` and ``device`` (each
 any number of times; none = all). Answer: ``{"hours": [{"at", "state", "minutes", "reasons"}]}``;
-``minutes`` counts those of all streams, ``reasons`` are the longest ones as ``stream: why``.
+``minutes`` counts those of all streams while they were enabled, ``reasons`` are the longest ones as
+``streams: why``.
 """
 
 from __future__ import annotations

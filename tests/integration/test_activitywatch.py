@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from collectors import aw_bucket
+from collectors.activitywatch import PRIVATE
 from lifelog_lake.collect.slices import GRID_US
 from lifelog_lake.recall.lake import open_lake
 from tests.fixtures.aw import (  # noqa: F401 - two fixtures
@@ -272,6 +273,11 @@ def test_private_windows_stay_private_unless_wanted(aw: AwServer, tmp_path: Path
     assert b"secret" not in everything
     (cursor,) = device.spool.cursor("web").values()
     assert cursor["counts"] == {"private": 1, "short": 0, "refused": 0, "rewritten": 0}
+    assert device.beat.excluded == {}  # long ago
+    present = AwDevice(tmp_path / "present", aw, now=(T0_MS + 60_000) * 1000)
+    present.read()
+    begin = (T0_MS + 20_000) * 1000
+    assert present.beat.excluded == {"web": ((begin, begin + 10_000_000, PRIVATE),)}
     wanting = AwDevice(tmp_path / "wanting", aw, now=NOW, private_windows=True)
     wanting.read()
     assert len(wanting.shipped("web")) == 3

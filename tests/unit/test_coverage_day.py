@@ -18,8 +18,10 @@ import pytest
 
 from lifelog_lake.clock import utc
 from lifelog_lake.collect.health import read_status
+from lifelog_lake.collect.last_run import KILLED
 from lifelog_lake.collect.today import lost_today
 from lifelog_lake.errors import UsageError
+from lifelog_lake.ledger import DISABLED
 from lifelog_lake.pause import clear_pause, set_pause
 from lifelog_lake.recall.coverage import by_hour
 from lifelog_lake.recall.lake import open_lake
@@ -66,6 +68,8 @@ SENSOR = """
 11:45 captured
 12:20 idle       observed; nothing to record
 12:40 captured
+12:44 excluded   a rule of the person's
+12:54 captured
 13:00 off        lifelog was stopped
 13:30 captured
 14:00 suspended  the clock was set forward
@@ -135,6 +139,10 @@ def _live(path: Path, patch: pytest.MonkeyPatch) -> tuple[Day, pl.DataFrame]:
     day.world.readings = False
     day.until("12:40")
     day.world.readings = True
+    day.until("12:44")
+    day.world.private = True
+    day.until("12:54")
+    day.world.private = False
     day.until("13:00")
     day.stop()
     day.until("13:30")
@@ -272,7 +280,10 @@ def test_hours_add_up(lived: tuple[Day, pl.DataFrame]) -> None:
     day, _ = lived
     found = open_lake(day.home.lake_url).coverage(_at("00:00"), _at("24:00"), clock=day.clock)
     hours = by_hour(found, "Asia/Kathmandu")  # its hours begin at a quarter past ours
-    assert hours["minutes"].sum() == found["minutes"].sum()
+    enabled = found.filter(pl.col("reason") != DISABLED)
+    assert hours["minutes"].sum() == enabled["minutes"].sum()
+    killed = hours.filter(pl.col("at") == _at("07:15"), state="lost").row(0, named=True)
+    assert killed["reasons"][0] == f"screen, sensor: {KILLED}"
     eight = hours.filter(pl.col("at") == _at("08:15"), state="lost").row(0, named=True)
     assert eight["minutes"] == 10
     assert eight["reasons"] == ["screen: There is no display. Plug it in."]

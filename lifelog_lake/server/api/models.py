@@ -219,7 +219,7 @@ class HourOut(Out):
     at: Stamp = Field(description="When the hour begins.")
     state: Literal[STATES]  # type: ignore[valid-type]
     minutes: int
-    reasons: list[str] = Field(description="The longest ones, each with its stream.")
+    reasons: list[str] = Field(description="The longest ones, each with its streams.")
 
 
 class CoverageOut(Out):

@@ -7,6 +7,9 @@ const COVERAGE_STATES = [
   ["paused", "Paused"], ["excluded", "Excluded"], ["suspended", "Asleep"], ["off", "Off"],
 ];
 const COVERAGE_KEPT = "lifelog.coverage.open";
+const coverageDay = format({ weekday: "short", day: "numeric", month: "short" });
+// A bar that is lower than this can't be seen.
+const COVERAGE_LEAST = 15;
 
 /** Hours of the answer by day and hour of the browser's zone; an hour that comes twice is one. */
 function coverageCells(hours) {
@@ -32,10 +35,11 @@ function coverageWords(cell) {
   }).join(" · ");
 }
 
-/** The state that most of the hour was in, and how much of it was lost. */
+/** The state that most of the hour was in while something ran, and how much of it was lost. */
 function coverageLook(cell) {
   const all = Object.values(cell.minutes).reduce((a, b) => a + b, 0);
-  const [state] = Object.entries(cell.minutes).sort((a, b) => b[1] - a[1])[0];
+  const states = COVERAGE_STATES.map(([state]) => state).filter((state) => cell.minutes[state] && state !== "off");
+  const state = states.reduce((a, b) => (cell.minutes[b] > cell.minutes[a] ? b : a), states[0] ?? "off");
   return { state, lost: Math.ceil((100 * (cell.minutes.lost ?? 0)) / all) };
 }
 
@@ -62,7 +66,7 @@ function render({ model, el }) {
     const tell = () => { said.textContent = words; };
     return h("button", {
       type: "button", class: "ll-coverage-cell", role: "gridcell", "data-state": state, "data-lost": lost,
-      style: `--ll-lost: ${lost}%`, title: words, "aria-label": words, onmouseover: tell, onfocus: tell,
+      style: `--ll-lost: ${lost && Math.max(lost, COVERAGE_LEAST)}%`, title: words, "aria-label": words, onmouseover: tell, onfocus: tell,
       onclick: () => change(model, spanAt("hour", cell.at)),
     });
   }
@@ -72,7 +76,7 @@ function render({ model, el }) {
       ...Array.from({ length: 24 }, (_, hour) => h("span", { class: "ll-coverage-hour" }, hour % 3 ? "" : String(hour))))];
     for (let n = 0; n < COVERAGE_DAYS; n += 1) {
       const day = addDays(newest, -n);
-      rows.push(h("div", { class: "ll-coverage-row", role: "row" }, h("span", { class: "ll-coverage-day", role: "rowheader" }, shortDay(day)),
+      rows.push(h("div", { class: "ll-coverage-row", role: "row" }, h("span", { class: "ll-coverage-day", role: "rowheader" }, coverageDay(day)),
         ...Array.from({ length: 24 }, (_, hour) => cellOf(cells, day, hour))));
     }
     grid.replaceChildren(...rows);
