@@ -136,7 +136,7 @@ class Budgets:
     def _look(self, child: Child, now_s: float) -> None:
         """Settle its account, hold it or let it go."""
         name = child.spec.name
-        found = child.look_at()
+        found = child.look_at(now_s)
         assert child.pid is not None
         if found is None:
             return
@@ -161,7 +161,7 @@ class Budgets:
             return
         use.credit_s = min(use.credit_s + share * elapsed_s, SAVED * MINUTE_S * share) - spent_s
         wanted = use.credit_s < 0
-        if wanted != use.held:
+        if wanted or use.held:
             use.held = wanted
             child.hold(wanted)
         self._judge(use, share)

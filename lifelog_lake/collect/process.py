@@ -17,6 +17,7 @@ import psutil
 import structlog
 
 from lifelog_lake.beats import Beat, read_beat
+from lifelog_lake.collect.family import Family
 from lifelog_lake.spool import StreamStats
 
 #: Set in each of our processes unless the person has set them: threads and arenas that none uses.
@@ -101,7 +102,8 @@ class Child:
         self._messages = messages
         self._backoff = backoff
         self._process: subprocess.Popen[bytes] | None = None
-        self._usage: psutil.Process | None = None
+        self._family: Family | None = None
+        self._life_cpu_s = 0.0
         self._marks: dict[str, tuple[float, float]] = {}
         self._life = 0
         self._failures = 0
@@ -167,7 +169,7 @@ class Child:
             if stderr is not None:
                 stderr.close()
         self._process = process
-        self._usage, self._held = None, False
+        self._family, self._held = None, False
         if process.stdout is not None:
             threading.Thread(
                 target=_read_lines,
@@ -233,9 +235,12 @@ class Child:
 
     def bury(self, now_s: float) -> None:
         """After :meth:`ended`: set when it may be started again."""
-        process, self._process, self._usage = self._process, None, None
+        process, self._process = self._process, None
         if process is None:
             return
+        if self._family is not None:
+            self._family.go_on()  # those that it started must hear that it is gone
+            self._family = None
         if process.stdin is not None:
             process.stdin.close()
         healthy = now_s - self.started_s >= self._backoff.healthy_s
@@ -270,6 +275,7 @@ class Child:
         if self._process is None:
             return
         self.killed_because = why
+        self.hold(False)  # a program that it started ends with it only if it isn't stopped
         if sys.platform == "win32":
             self._process.kill()
         else:
@@ -280,47 +286,38 @@ class Child:
 
     def usage(self, mark: str, now_s: float) -> tuple[float, int] | None:
         """Per cent of one core since the last call with the same ``mark`` (0 at the first), and
-        resident bytes; None if there is no process."""
-        if self._process is None:
+        resident bytes, of its process and those that it started; None if there is no process."""
+        found = self.look_at(now_s)
+        if found is None:
             return None
-        try:
-            if self._usage is None:
-                self._usage = psutil.Process(self._process.pid)
-                self._marks = {}
-            with self._usage.oneshot():
-                times = self._usage.cpu_times()
-                rss_bytes = self._usage.memory_info().rss
-        except psutil.Error:
-            return None
-        cpu_s = times.user + times.system
-        self.cpu_s = self._cpu_before_s + cpu_s
+        cpu_s, rss_bytes = found
         last_s, last_cpu_s = self._marks.get(mark, (now_s, cpu_s))
         self._marks[mark] = now_s, cpu_s
         elapsed_s = now_s - last_s
         return (100 * (cpu_s - last_cpu_s) / elapsed_s if elapsed_s > 0 else 0.0), rss_bytes
 
-    def look_at(self) -> tuple[float, int] | None:
+    def look_at(self, now_s: float) -> tuple[float, int] | None:
         """Processor seconds and resident bytes of this life; None if there is no process."""
         if self._process is None:
             return None
         try:
-            found = psutil.Process(self._process.pid) if self._usage is None else self._usage
-            with found.oneshot():
-                times, rss_bytes = found.cpu_times(), found.memory_info().rss
+            if self._family is None:
+                self._family = Family(self._process.pid)
+                self._marks, self._life_cpu_s = {}, 0.0
+            cpu_s, rss_bytes = self._family.measure(now_s)
         except psutil.Error:
             return None
-        return times.user + times.system, rss_bytes
+        # One that left it takes its seconds along: it stays at what it was.
+        self._life_cpu_s = max(self._life_cpu_s, cpu_s)
+        self.cpu_s = self._cpu_before_s + self._life_cpu_s
+        return self._life_cpu_s, rss_bytes
 
     def hold(self, held: bool) -> None:
-        """Stop the process for a while (True), or let it go on."""
-        if self._process is None or held == self._held:
-            return
-        self._held = held
-        try:
-            found = psutil.Process(self._process.pid)
-            found.suspend() if held else found.resume()
-        except psutil.Error:  # it has just ended
-            self._log.debug("gone_before_hold")
+        """Stop the process and those that it started for a while (True; again, for those that were
+        found meanwhile), or let them go on."""
+        if self._family is not None and (held or self._held):
+            (self._family.hold if held else self._family.go_on)()
+            self._held = held
 
     def limit_memory(self, most_bytes: int | None) -> None:
         """Have the system give it no more memory than that, where it can (Linux)."""

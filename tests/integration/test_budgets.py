@@ -19,7 +19,7 @@ from tests.helpers import frame, make_home, verified
 from tests.needs import require_linux
 
 MIB = 2**20
-CPU_PERCENT = 30.0
+CPU_PERCENT = 10.0
 MEMORY_BYTES = 160 * MIB
 
 
@@ -34,8 +34,20 @@ def configure(device: Device, *names: str) -> None:
 
 
 def seconds_of(pid: int) -> float:
-    times = psutil.Process(pid).cpu_times()
-    return times.user + times.system
+    """Processor time of a process and of the program that it started."""
+    whole_s = 0.0
+    process = psutil.Process(pid)
+    for one in (process, *process.children()):
+        times = one.cpu_times()
+        whole_s += times.user + times.system
+    return whole_s
+
+
+def all_held(pid: int) -> bool:
+    """Whether a process and the program that it started are stopped."""
+    process = psutil.Process(pid)
+    helpers = process.children()
+    return bool(helpers) and {one.status() for one in (process, *helpers)} == {"stopped"}
 
 
 def resident(pid: int) -> int:
@@ -61,16 +73,17 @@ def run(device: Device, seconds: float) -> None:
     require_linux("the system's limit of memory")
     configure(device, "burner", "glutton")
     supervisor = device.supervise()
-    wait_for(lambda: seconds_of(device.pid("burner")) > 1.2, "all of its credit used")
+    wait_for(lambda: all_held(device.pid("burner")), "both are found and stopped")
     device.told("restarted", "glutton")
     share, most = measure(device, seconds)
+    print(f"{100 * share:.1f} % of a core, {most / MIB:.0f} MiB in {seconds:.0f} s")
     assert share <= 1.1 * CPU_PERCENT / 100
     assert most <= 1.1 * MEMORY_BYTES
-    assert stop(supervisor) == 0, "one that is held ends too"
+    assert stop(supervisor, within_s=60.0) == 0, "one that is held ends too"
 
 
 def test_processor_and_memory_are_held_within_the_budget(device: Device) -> None:
-    run(device, 4.0)
+    run(device, 1.0)
 
 
 @pytest.mark.soak
@@ -94,5 +107,7 @@ def test_the_upload_rate_is_held_through_a_proxy(
         store = parse_url(home.lake_url, home)
         Shipper(home, spool, store, spool._clock, batch_rows=100).run_once()
         took_s = time.monotonic() - began_s
-        assert sum(map(len, content)) / took_s <= 1.1 * rate
+        sent = sum(map(len, content))
+        print(f"{sent / took_s:,.0f} bytes a second in {took_s:.0f} s, the budget is {rate:,}")
+        assert sent / took_s <= 1.1 * rate
         verified(home)
