@@ -66,6 +66,12 @@ async def search() -> State[Any]:
 
 
 @flow(persist_result=False)
+async def verify() -> State[Any]:
+    """Proves that the lake has every row once, and reads a share of its bytes."""
+    return await care_for("verify")
+
+
+@flow(persist_result=False)
 async def health() -> State[Any]:
     """Looks over all devices, opens and resolves alerts, and sends what is new."""
     return await care_for("health")
@@ -79,7 +85,7 @@ async def activitywatch() -> State[Any]:
 
 FLOWS = {
     one.name: one
-    for one in (compact, tidy, thumbnails, summaries, ocr, search, health, activitywatch)
+    for one in (compact, tidy, thumbnails, summaries, ocr, search, verify, health, activitywatch)
 }
 
 

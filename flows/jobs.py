@@ -25,6 +25,7 @@ JOBS: dict[str, str] = {
     "summaries": "lifelog_lake.care.summaries",
     "ocr": "lifelog_lake.care.ocr",
     "search": "lifelog_lake.care.search",
+    "verify": "lifelog_lake.care.sampling",
     "health": "lifelog_lake.care.health.job",
     "activitywatch": "lifelog_lake.care.health.activitywatch",
 }

@@ -100,6 +100,22 @@ class SearchSettings(FlowSettings):
     every_s: float = Field(5 * MINUTE_S, ge=1, le=MOST_S, description="Seconds between two runs.")
 
 
+class VerifySettings(FlowSettings):
+    """The lake is verified, and its bytes read little by little."""
+
+    every_s: float = Field(DAY_S, ge=1, le=MOST_S, description="Seconds between two runs.")
+    cron: str = Field("30 4 * * *", description=str(FlowSettings.model_fields["cron"].description))
+    days: int = Field(
+        30, ge=1, le=3660, description="In so many days every byte of the lake is read once."
+    )
+    budget_s: float = Field(
+        1800.0,
+        gt=0,
+        le=DAY_S,
+        description="A run reads no further after so many seconds; the next one goes on there.",
+    )
+
+
 #: A check of health that is later than this is left out: the next one says more.
 CHECK_GRACE_S = 300.0
 
@@ -154,6 +170,7 @@ class FlowsSettings(Section):
     summaries: SummariesSettings = SummariesSettings()
     ocr: OcrSettings = OcrSettings()
     search: SearchSettings = SearchSettings()
+    verify: VerifySettings = VerifySettings()
 
     @field_validator("api_url")
     @classmethod

@@ -163,7 +163,7 @@ def verify(
     store = parse_url(opened.lake_url, opened)
     require_known(opened, store)
     clock = SystemClock()
-    share = None if sample is None else Share(days=sample, today=clock.wall_us() // DAY_US)
+    share = None if sample is None else Share.of_day(sample, clock.wall_us() // DAY_US)
 
     def check() -> Report:
         if not sys.stderr.isatty():

@@ -75,22 +75,51 @@ class Report:
     files: int = 0
     blobs: int = 0
     bytes_read: int = 0
+    #: How much of the ring was read with a share: its width, unless time ran out.
+    passed: int = 0
+
+
+#: Where a key lies on it is its crc32.
+RING = 2**32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """The objects that are read today, of a lake that is read whole in ``days`` days.
+    """The objects that are read now, of a lake that is read whole little by little.
 
-    Which they are, their names say: nothing has to be remembered, and an object that comes
-    meanwhile has its day too. ``today`` is days since 1970.
+    Which they are, their names say: their places on a ring, from ``start`` on over ``width``. So
+    one that comes meanwhile has its turn, too. Besides those the keys ``also``, always. Before each
+    object ``goes_on`` is asked whether there is time for one that may wait.
     """
 
-    days: int
-    today: int
+    start: int
+    width: int
+    also: frozenset[str] = frozenset()
+    goes_on: Callable[[], bool] = lambda: True
+
+    @classmethod
+    def of_day(cls, days: int, today: int) -> Share:
+        """That of a day (since 1970), where the whole takes so many days."""
+        first, after = (n * RING // days for n in (today % days, today % days + 1))
+        return cls(start=first, width=after - first)
 
     def has(self, key: str) -> bool:
-        """Whether this object's day is today."""
-        return zlib.crc32(key.encode()) % self.days == self.today % self.days
+        """Whether this object is read."""
+        return key in self.also or self.way_to(key) < self.width
+
+    def way_to(self, key: str) -> int:
+        """How far an object is from the start."""
+        return (zlib.crc32(key.encode()) - self.start) % RING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Object:
+    """One that is hashed, and the finding if that isn't its name."""
+
+    key: str
+    sha256: str
+    size_bytes: int
+    finding: Finding
 
 
 def verify(
@@ -102,8 +131,8 @@ def verify(
 ) -> Report:
     """Verify the lake in a store or at an address.
 
-    ``read_data`` reads every object, ``share`` that share of them. Raises
-    :class:`LakeUnreachable` if there is no lake.
+    ``read_data`` reads every object. ``share`` reads that share of them, after all else; of
+    contents it looks for no others, either. Raises :class:`LakeUnreachable` if there is no lake.
     """
     target = parse_url(where) if isinstance(where, str) else where
     if read_identity(target) is None:
@@ -124,6 +153,7 @@ class _Verification:
         self._target = target
         self._read_data = read_data
         self._share = share
+        self._later: list[_Object] = []
         #: Contents that are known to be gone.
         self._given_up: set[str] = set()
         self._progress = progress
@@ -147,11 +177,41 @@ class _Verification:
                 self._check_rows(stream, handle)
             self._report.tables += 1
         self._check_seqs()
+        if self._share is not None:
+            self._read_share(self._share)
         self._settle()
         return self._report
 
-    def _reads(self, key: str) -> bool:
-        return self._read_data or (self._share is not None and self._share.has(key))
+    def _is_whole(self, one: _Object) -> bool:
+        """Whether an object has the bytes that its name says, if it is read now."""
+        if self._share is not None and not self._read_data:
+            if self._share.has(one.key):
+                self._later.append(one)
+            return True
+        return not self._read_data or self._hash(one)
+
+    def _hash(self, one: _Object) -> bool:
+        self._report.bytes_read += one.size_bytes
+        with self._target.open(one.key) as file:
+            return hash_of(file) == one.sha256
+
+    def _read_share(self, share: Share) -> None:
+        """Read what was put off: the share in the ring's order, as long as there is time, then what
+        is read in any case."""
+        self._report.passed = share.width
+        self._later.sort(key=lambda one: share.way_to(one.key))
+        for one in self._later:
+            in_time = share.goes_on()
+            if (way := share.way_to(one.key)) < share.width and not in_time:
+                self._report.passed = min(self._report.passed, way)
+            if not in_time and one.key not in share.also:
+                continue
+            try:
+                whole = self._hash(one)
+            except FileNotFoundError:
+                continue  # merged into another file meanwhile, which has its turn
+            if not whole:
+                self._report.findings.append(one.finding)
 
     def _settle(self) -> None:
         """Content whose loss is on record is no finding any more."""
@@ -197,14 +257,16 @@ class _Verification:
                 self._find("data-file-size", where, message, _REPAIR, key, depends)
                 continue
             match = _HASHED_NAME.fullmatch(key.rpartition("/")[2])
+            if match:
+                damaged = Finding(
+                    kind="data-file-damaged", where=where, hint=_REPAIR, key=key, depends=depends,
+                    message="Its bytes don't match its hash.",
+                )  # fmt: skip
+                one = _Object(key=key, sha256=match[1], size_bytes=size, finding=damaged)
+                if not self._is_whole(one):
+                    self._report.findings.append(damaged)
+                    continue
             with self._target.open(key) as file:
-                if match and self._reads(key):
-                    self._report.bytes_read += size
-                    if hash_of(file) != match[1]:
-                        message = "Its bytes don't match its hash."
-                        self._find("data-file-damaged", where, message, _REPAIR, key, depends)
-                        continue
-                    file.seek(0)
                 for denial in denials(action, file, columns, ours=match is not None):
                     message = f"The file has {denial}."
                     self._find("log-differs", where, message, _RESTORE, key, depends)
@@ -260,27 +322,30 @@ class _Verification:
             if (sha256, size) in self._seen_blobs:
                 continue
             self._seen_blobs.add((sha256, size))
-            self._report.blobs += 1
-            depends = f"{one['count_all']} rows of {stream} on {day}"
-            if (wrong := self._wrong_with(sha256, size)) is not None:
-                self._find(wrong[0], f"{stream} {day}", wrong[1], _REPAIR,
-                           blob_key(sha256), depends)  # fmt: skip
+            if self._share is None or self._share.has(blob_key(sha256)):
+                depends = f"{one['count_all']} rows of {stream} on {day}"
+                self._check_blob(sha256, size, f"{stream} {day}", depends)
 
-    def _wrong_with(self, sha256: str, size: int | None) -> tuple[str, str] | None:
-        """What is wrong with a content, as kind and sentence."""
+    def _check_blob(self, sha256: str, size: int | None, where: str, depends: str) -> None:
+        self._report.blobs += 1
         key = blob_key(sha256)
         try:
             found = self._target.stat(key).size_bytes
         except FileNotFoundError:
-            return "blob-missing", f"Blob {sha256} is missing."
+            message = f"Blob {sha256} is missing."
+            self._find("blob-missing", where, message, _REPAIR, key, depends)
+            return
         if size is not None and found != size:
-            return "blob-size", f"Blob {sha256} has {found} bytes, not {size}."
-        if self._reads(key):
-            self._report.bytes_read += found
-            with self._target.open(key) as file:
-                if hash_of(file) != sha256:
-                    return "blob-damaged", f"Blob {sha256} has other bytes."
-        return None
+            message = f"Blob {sha256} has {found} bytes, not {size}."
+            self._find("blob-size", where, message, _REPAIR, key, depends)
+            return
+        damaged = Finding(
+            kind="blob-damaged", where=where, hint=_REPAIR, key=key, depends=depends,
+            message=f"Blob {sha256} has other bytes.",
+        )  # fmt: skip
+        one = _Object(key=key, sha256=sha256, size_bytes=found, finding=damaged)
+        if not self._is_whole(one):
+            self._report.findings.append(damaged)
 
     def _check_seqs(self) -> None:
         known = set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def case_of(name: str) -> dict[str, Any]:
     return told
 
 
-def opened(tmp_path: Path, name: str) -> Home:
+def opened(tmp_path: Path, name: str, more: Mapping[str, object] | None = None) -> Home:
     """The older release's home and lake with this damage."""
     place = tmp_path / "device"
     shutil.copytree(DATA / "v1", place)
@@ -40,6 +41,7 @@ def opened(tmp_path: Path, name: str) -> Home:
     flags: dict[str, object] = {
         "lake": {"url": str(place / "lake")},
         "spool": {"min_free_bytes": 0},
+        **(more or {}),
     }
     return open_home(place / "home", flags=flags)
 
@@ -149,7 +151,7 @@ def test_a_damaged_spool_is_found_and_shipped_as_far_as_it_is_whole(
 def test_a_lake_that_is_read_a_share_a_day_is_read_whole(tmp_path: Path) -> None:
     home = opened(tmp_path, "blob-flipped")
     whole = verify(home.lake_url, read_data=True)
-    parts = [verify(home.lake_url, share=Share(days=5, today=20_000 + day)) for day in range(5)]
+    parts = [verify(home.lake_url, share=Share.of_day(12, 20_000 + day)) for day in range(12)]
     assert sum(part.bytes_read for part in parts) == whole.bytes_read
     assert max(part.bytes_read for part in parts) < whole.bytes_read
     assert [one for part in parts for one in part.findings] == whole.findings
