@@ -163,6 +163,12 @@ class Frames:
         else:
             self._stay(stored, look, verdict)
 
+    @property
+    def black_us(self) -> int:
+        """For how long there has been nothing but black."""
+        stored = self._stored
+        return stored.seen - stored.look.at if stored is not None and stored.data["black"] else 0
+
     def end(self) -> None:
         """The monitor isn't followed any more (stop, pause, gone): write what isn't complete."""
         if self._stored is not None:

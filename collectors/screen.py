@@ -28,6 +28,9 @@ if TYPE_CHECKING:  # imported when a collector is made: the supervisor only read
     from collectors.frames import Frames, Place
 
 REOPEN_S = 8.0
+#: A display that is black for so long is told.
+BLACK_US = 10 * US_PER_S
+BLACK = "The display shows nothing but black: it is off, or this program may not capture it."
 OFF = "or set [collectors.screen] enabled = false."
 
 
@@ -90,6 +93,8 @@ class ScreenCollector:
             except self._mss.ScreenShotError as error:
                 raise self._unavailable(error) from None
         self._context.observed("screen")
+        black_us = min((frames.black_us for frames in self._frames.values()), default=0)
+        self._context.remark(BLACK if black_us >= BLACK_US else "")
 
     def stop(self) -> None:
         """Write the slices that aren't complete and let the display go."""

@@ -29,7 +29,7 @@ pytestmark = [
 
 LIFELOG = Path(sys.executable).with_name("lifelog")
 #: Generous: only a hang runs into it.
-SOON_S = 90.0
+SOON_S = 180.0
 T = TypeVar("T")
 
 

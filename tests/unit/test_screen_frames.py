@@ -313,8 +313,13 @@ def test_black_is_marked() -> None:
     screen = Screen()
     screen.pixels[:] = 0
     screen.look()
+    assert screen.frames.black_us == 0
+    begun = screen.now
+    screen.look(3)
+    assert 0 < screen.frames.black_us <= screen.now - begun
     screen.fill(0, 0, 100, 100, 0x010101)
-    screen.look()
+    screen.look(3)
+    assert screen.frames.black_us == 0
     assert [row.data["black"] for row in screen.firsts] == [True, False]
 
 
