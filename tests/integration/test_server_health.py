@@ -93,7 +93,7 @@ def test_a_stranger_gets_nothing(hub: Hub, name: str) -> None:
 def test_a_browser_without_its_second_cookie_answers_no_alert(hub: Hub) -> None:
     person = hub.person()
     assert person.post(url(hub, "alerts"), json={"do": "test"}).status_code == 403
-    person.get(url(hub, "health"))
+    person.get(url(hub, "settings"))
     token = {"X-XSRFToken": person.cookies["_xsrf"]}
     told = person.post(url(hub, "alerts"), json={"do": "test"}, headers=token)
     assert told.json() == {"sent": 0, "failed": []}
