@@ -77,6 +77,7 @@ def test_found_narrowed_and_kept_in_the_address(hub: Hub, visit: Opener) -> None
     opened = asked(hub, visit, "zebra")
     expect(opened.locator(HIT)).to_have_count(2)
     expect(opened.locator(".ll-search-said")).to_have_text("2 hits")
+    expect(opened.locator(HIT).first).to_have_attribute("href", re.compile(r"journal\?entry="))
     expect(opened.locator("mark").first).to_have_text(re.compile("zebra", re.IGNORECASE))
     tags = opened.locator('[data-facet="tag"]')
     expect(tags.locator("label", has_text="work").locator(".ll-facet-count")).to_have_text("2")

@@ -117,6 +117,7 @@ def test_a_batch_comes_in_together_or_not_at_all(api: Api) -> None:
     assert [entry["title"] for entry in answer.json()["events"]] == [one["title"] for one in batch]
     said = problem(api.post("events", json=[*batch, {"title": ""}]), 400)
     assert "Entry 30" in said["detail"]
+    assert said["field"] == "title"
     same = [{"title": "a", "id": "twice", "tags": ["batch"]}] * 2
     problem(api.post("events", json=same), 409)
     assert len(api.get("events", params={"tag": "batch", "limit": 500}).json()["events"]) == 30

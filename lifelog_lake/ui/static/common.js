@@ -121,6 +121,11 @@ function thumbnailUrl(sha256) {
   return `${baseUrl()}lifelog/api/thumbnails/${encodeURIComponent(sha256)}`;
 }
 
+/** The page of a journal entry. */
+function entryUrl(id) {
+  return `${baseUrl()}lifelog/journal?${new URLSearchParams({ entry: id })}`;
+}
+
 /** Whether a widget stands on the timeline's page, and so may use its address and its keys. */
 function onPage() {
   return /\/lifelog\/timeline$/.test(location.pathname);

@@ -100,7 +100,8 @@ function render({ model, el }) {
     if (error.again !== false && !error.login) retry = setTimeout(() => start(), RETRY_LIST_MS);
   }
 
-  async function start() {
+  /** Load the list from its beginning; `quietly`: what is shown stays until it is here. */
+  async function start(quietly = false) {
     shown?.stop.abort();
     clearTimeout(retry);
     chosen.replaceChildren(...asked.tags.map((tag) => h("button", {
@@ -108,10 +109,12 @@ function render({ model, el }) {
       onclick: () => go({ tags: asked.tags.filter((other) => other !== tag) }),
     }, h("bdi", {}, `#${line(tag)}`), " ✕")));
     const entries = (shown = new Entries(asked.tags));
-    rows.show(null);
+    if (!quietly) rows.show(null);
     try {
       await entries.need();
-      if (entries === shown) show();
+      if (entries !== shown) return;
+      show();
+      if (quietly) rows.renew();
     } catch (error) {
       if (entries === shown) fail(error);
     }
@@ -144,16 +147,30 @@ function render({ model, el }) {
     asked = askedOfJournal();
     follow(before);
   }
+  /** Something may have been written elsewhere meanwhile; who is in the midst of the list isn't moved. */
+  function onReturn() {
+    if (document.visibilityState === "visible" && !document.querySelector("dialog[open]") && !rows.isScrolled() && !rows.grid.contains(document.activeElement)) start(true);
+  }
+  document.addEventListener("visibilitychange", onReturn);
   document.addEventListener("scroll", onMove, { capture: true, passive: true });
   window.addEventListener("popstate", onBack);
   const sized = new ResizeObserver(onMove);
   sized.observe(root);
   start();
-  requestAnimationFrame(() => { if (asked.entry && root.isConnected) detail.show(asked.entry); });
+  let gone = false;
+  /** A dialog can open only once it is on the page. */
+  function openAddressed() {
+    if (gone || !asked.entry) return;
+    if (root.isConnected) detail.show(asked.entry);
+    else requestAnimationFrame(openAddressed);
+  }
+  openAddressed();
   return () => {
+    gone = true;
     form.stop();
     clearTimeout(retry);
     shown.stop.abort();
+    document.removeEventListener("visibilitychange", onReturn);
     document.removeEventListener("scroll", onMove, { capture: true });
     window.removeEventListener("popstate", onBack);
     sized.disconnect();

@@ -51,25 +51,28 @@ function tagsField() {
     autocomplete: "off", autocapitalize: "none",
     onkeydown: (event) => {
       if (event.key === "Enter" && box.value.trim()) { event.preventDefault(); take(); }
-      else if (event.key === "Backspace" && !box.value && tags.length) { event.preventDefault(); box.value = tags.pop(); draw(); }
+      else if (event.key === "Backspace" && !box.value && tags.length) { event.preventDefault(); box.value = tags.at(-1); chips.lastChild.remove(); tags.pop(); }
     },
     oninput: () => { if (box.value.includes(",")) take(); },
-    onblur: () => take(),
+    onblur: () => take(), // a chip that is being clicked stays where it is
   });
   function take() {
-    tags = [...new Set([...tags, ...tagsOf(box.value)])];
+    const fresh = tagsOf(box.value).filter((tag) => !tags.includes(tag));
+    tags = [...tags, ...fresh];
     box.value = "";
-    draw();
+    chips.append(...fresh.map(chip));
   }
-  function draw() {
-    chips.replaceChildren(...tags.map((tag) => h("button", {
-      type: "button", class: "ll-tag", "aria-label": `Remove the tag ${line(tag)}`, onclick: () => { tags = tags.filter((one) => one !== tag); draw(); box.focus(); },
-    }, h("bdi", {}, `#${line(tag)}`), " ✕")));
+  function chip(tag) {
+    const shown = h("button", {
+      type: "button", class: "ll-tag", "aria-label": `Remove the tag ${line(tag)}`,
+      onclick: () => { tags = tags.filter((one) => one !== tag); shown.remove(); box.focus(); },
+    }, h("bdi", {}, `#${line(tag)}`), " ✕");
+    return shown;
   }
   return field("tags", "Tags", box, {
     hint: "Enter or a comma ends one.", wrap: h("div", { class: "ll-tags-box", onclick: (event) => { if (event.target === event.currentTarget) box.focus(); } }, chips, box),
     get: () => { if (box.value.trim()) take(); return JSON.stringify(tags); },
-    set: (text) => { tags = JSON.parse(text || "[]"); box.value = ""; draw(); },
+    set: (text) => { tags = JSON.parse(text || "[]"); box.value = ""; chips.replaceChildren(...tags.map(chip)); },
     read: (value) => JSON.stringify(value),
     value: (text) => JSON.parse(text || "[]"),
     show: (text) => JSON.parse(text || "[]").map((tag) => `#${line(tag)}`).join(" "),

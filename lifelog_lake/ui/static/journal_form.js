@@ -42,8 +42,9 @@ function entryForm(limits, { saved }) {
   }
 
   function tell(...children) {
-    trouble.replaceChildren(...children);
+    trouble.replaceChildren(...children.filter(Boolean));
     trouble.hidden = children.length === 0;
+    if (children.length) trouble.scrollIntoView({ block: "nearest" });
   }
 
   async function leave() {
@@ -98,7 +99,7 @@ function entryForm(limits, { saved }) {
     }
     const at = fields.find(({ name }) => name === error.field?.split(".")[0]);
     if (at) { at.tell(refusal(error)); at.focus(); }
-    else tell(refusal(error), ...(error.login ? [" What you typed is still here: ", h("a", { href: `${baseUrl()}login`, target: "_blank" }, "log in there"), " and save again."] : []));
+    else tell(refusal(error), ...(error.login ? [" What you typed is still here. ", logInAside(), " and save again."] : []));
   }
 
   async function bringBack() {
@@ -134,7 +135,6 @@ function entryForm(limits, { saved }) {
     tell(h("p", {}, h("b", {}, "It was changed meanwhile"), ", on ", h("bdi", {}, plain(theirs.device)), ` at ${clockTime(new Date(theirs.updated_at))}. What you typed is still here, what differs is shown beside it.`),
       taken.length ? h("p", {}, `Taken from the other version, as you hadn't changed it: ${taken.join(", ")}.`) : null,
       h("p", {}, "Save once more to keep what the fields now hold. Both versions stay in the lake."));
-    dialog.querySelector(".ll-sheet-body").scrollTop = 0;
   }
 
   const onUnload = (event) => { if (isDirty()) event.preventDefault(); };

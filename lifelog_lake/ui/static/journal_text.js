@@ -42,6 +42,8 @@ function refusal({ message, hint, field }) {
   return plain(said.charAt(0).toUpperCase() + said.slice(1));
 }
 
-function entryUrl(id) {
-  return `${baseUrl()}lifelog/journal?${new URLSearchParams({ entry: id })}`;
+/** The way back in, in a window of its own: what was typed stays. */
+function logInAside() {
+  const next = encodeURIComponent(`${baseUrl()}lifelog/journal`);
+  return h("a", { href: `${baseUrl()}login?next=${next}`, target: "_blank", rel: "noopener" }, "Log in there");
 }

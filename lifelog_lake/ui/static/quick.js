@@ -44,7 +44,7 @@ function quickAdd({ added, more }) {
       const field = error.field?.startsWith("tags") ? tags : error.field === "title" ? title : null;
       field?.setAttribute("aria-invalid", "true");
       field?.focus();
-      tell("bad", refusal(error), ...(error.login ? [" ", h("a", { href: `${baseUrl()}login`, target: "_blank" }, "Log in"), " and add it again."] : []));
+      tell("bad", refusal(error), ...(error.login ? [" ", logInAside(), " and add it again."] : []));
     } finally {
       busy = false;
     }

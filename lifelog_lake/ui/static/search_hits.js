@@ -5,8 +5,9 @@ const WHOLE = 10000;
 /** Also those that no lane shows. */
 const FOUND_LABELS = { ...LABELS, ocr: "Text on screen", transcript: "Transcripts" };
 
-/** The timeline's address at the moment of a hit. */
-function momentUrl({ at }) {
+/** Where a hit leads: an entry is shown whole, all else on the timeline at its moment. */
+function hitUrl({ at, stream, id }) {
+  if (stream === "journal") return entryUrl(id);
   const moment = new Date(Date.parse(at));
   const query = new URLSearchParams({
     range: "hour", at: new Date(+moment - HALF_HOUR_MS).toISOString(), moment: moment.toISOString(),
@@ -68,7 +69,7 @@ function whenItWas({ at }) {
 function hitItem([hit, ...alike]) {
   const title = hit.title && !hit.snippet.includes(hit.title) ? h("bdi", { class: "ll-hit-title" }, plain(hit.title)) : null;
   return h("li", { class: "ll-hit" },
-    h("a", { class: "ll-hit-link", href: momentUrl(hit), "data-id": hit.id },
+    h("a", { class: "ll-hit-link", href: hitUrl(hit), "data-id": hit.id },
       picture(hit),
       h("span", { class: "ll-hit-text" },
         h("span", { class: "ll-hit-head" },
@@ -82,5 +83,5 @@ function hitItem([hit, ...alike]) {
           ...hit.tags.map((tag) => h("bdi", { class: "ll-hit-tag" }, `#${plain(tag)}`))))),
     alike.length ? h("details", { class: "ll-hit-alike" },
       h("summary", {}, `${alike.length} more like it`),
-      h("ul", {}, ...alike.map((one) => h("li", {}, h("a", { href: momentUrl(one), "data-id": one.id }, whenItWas(one)))))) : null);
+      h("ul", {}, ...alike.map((one) => h("li", {}, h("a", { href: hitUrl(one), "data-id": one.id }, whenItWas(one)))))) : null);
 }
