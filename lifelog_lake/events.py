@@ -304,6 +304,19 @@ _CATALOGUE: tuple[Stream, ...] = (
         ),
     ),
     Stream(
+        name="embedding",
+        label="Meanings",
+        derived=True,
+        columns=(
+            *_DERIVED,
+            *_columns(
+                text_sha256=("string", "sha256 of the piece of text that it stands for, UTF-8"),
+                model_sha256=("string", "sha256 of the model's weights"),
+                vector=(ListOf("float64"), "of length one; its parts are whole 1024ths"),
+            ),
+        ),
+    ),
+    Stream(
         name="transcript",
         label="Transcripts",
         derived=True,

@@ -94,6 +94,18 @@ class OcrSettings(FlowSettings):
     )
 
 
+class EmbedSettings(FlowSettings):
+    """New texts are made vectors, the newest first; only while [search] semantic is on."""
+
+    every_s: float = Field(MINUTE_S, ge=1, le=MOST_S, description="Seconds between two runs.")
+    budget_s: float = Field(
+        10.0,
+        gt=0,
+        le=DAY_S,
+        description="A run ends after so many seconds; what is left waits.",
+    )
+
+
 class SearchSettings(FlowSettings):
     """New events are taken into the search index."""
 
@@ -169,6 +181,7 @@ class FlowsSettings(Section):
     thumbnails: ThumbnailsSettings = ThumbnailsSettings()
     summaries: SummariesSettings = SummariesSettings()
     ocr: OcrSettings = OcrSettings()
+    embed: EmbedSettings = EmbedSettings()
     search: SearchSettings = SearchSettings()
     verify: VerifySettings = VerifySettings()
 

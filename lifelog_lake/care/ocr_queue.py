@@ -6,7 +6,6 @@ decides nothing: a missing, damaged or foreign one is filled anew from the table
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,26 +13,23 @@ from pathlib import Path
 import polars as pl
 import structlog
 
-from lifelog_lake import fsio
+from lifelog_lake.care.queue_file import QueueFile
 from lifelog_lake.lake.store import Store
-from lifelog_lake.recall.follow import Place, changes, new_rows
+from lifelog_lake.recall.follow import changes, new_rows
 from lifelog_lake.recall.tables import Tables
 
 log = structlog.get_logger(__name__)
 
 SOURCE, STREAM = "screen", "ocr"
 #: Raised when the file's tables change.
-FORMAT = 1
-WAIT_S = 60.0
+FORMAT = 2
 _FRAME = ("id", "cont", "device", "at", "tz", "blob", "monitor", "black")
 _READ = ("source_sha256", "transform", "transform_version", "languages")
 _TABLES = """
-CREATE TABLE kind (name TEXT, mark TEXT);
 CREATE TABLE done (blob BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE waits (blob BLOB PRIMARY KEY, at INTEGER, frame TEXT, device TEXT, monitor INTEGER,
   tz TEXT);
 CREATE INDEX waits_at ON waits (at);
-CREATE TABLE place (stream TEXT PRIMARY KEY, version INTEGER, entry INTEGER);
 """
 
 
@@ -62,22 +58,16 @@ class OcrQueue:
     """The queue below a home's path, for one lake and one engine."""
 
     def __init__(self, home: Path, store: Store, engine: Engine) -> None:
-        self._path = home / "index" / "ocr.db"
         self._store = store
         self._engine = engine
         self._tables = Tables(store)
-        fsio.make_dirs(self._path.parent, at="index")
-        try:
-            self._db = self._opened()
-        except sqlite3.OperationalError:
-            raise
-        except sqlite3.DatabaseError as error:
-            log.warning("ocr_queue_made_anew", reason=str(error))
-            self._start_over()
+        mark = f"{store.url} {engine}"
+        self._file = QueueFile(home / "index" / "ocr.db", _TABLES, form=FORMAT, mark=mark)
+        self._db = self._file.db
 
     def close(self) -> None:
         """Let the file go."""
-        self._db.close()
+        self._file.close()
 
     def refresh(self) -> None:
         """Take in what was committed to both tables. Raises :class:`LakeDamaged`."""
@@ -114,18 +104,18 @@ class OcrQueue:
 
     def _follow_read(self) -> None:
         while True:
-            found = changes(self._store, self._tables, STREAM, self._place(STREAM))
+            found = changes(self._store, self._tables, STREAM, self._file.place(STREAM))
             if found is None:
                 return
-            if found.rewritten or (found.whole and self._place(STREAM) is not None):
-                self._empty()  # what was read may be gone
+            if found.rewritten or (found.whole and self._file.place(STREAM) is not None):
+                self._file.empty()  # what was read may be gone
                 continue
             with self._db:
                 for rows in new_rows(
                     self._store, self._tables, STREAM, found, _READ, _unreadable(STREAM)
                 ):
                     self._done(rows)
-                self._move(STREAM, found.place)
+                self._file.move(STREAM, found.place)
 
     def _done(self, rows: pl.DataFrame) -> None:
         if not set(_READ) <= set(rows.columns):
@@ -142,7 +132,7 @@ class OcrQueue:
 
     def _follow_frames(self) -> None:
         while True:
-            found = changes(self._store, self._tables, SOURCE, self._place(SOURCE))
+            found = changes(self._store, self._tables, SOURCE, self._file.place(SOURCE))
             if found is None:
                 return
             with self._db:
@@ -153,9 +143,9 @@ class OcrQueue:
                 ):
                     self._add(rows)
                 if found.rewritten:  # of other days everything waits again
-                    self._db.execute("DELETE FROM place WHERE stream = ?", (SOURCE,))
+                    self._file.forget(SOURCE)
                 else:
-                    self._move(SOURCE, found.place)
+                    self._file.move(SOURCE, found.place)
 
     def _add(self, rows: pl.DataFrame) -> None:
         missing = [name for name in _FRAME if name not in rows.columns]
@@ -189,49 +179,6 @@ class OcrQueue:
                 for row in frames.iter_rows(named=True)
             ],
         )
-
-    # -- the file ---------------------------------------------------------------------------
-
-    def _place(self, stream: str) -> Place | None:
-        row = self._db.execute(
-            "SELECT version, entry FROM place WHERE stream = ?", (stream,)
-        ).fetchone()
-        return None if row is None else Place(version=row[0], entry=row[1])
-
-    def _move(self, stream: str, place: Place) -> None:
-        self._db.execute(
-            "INSERT OR REPLACE INTO place VALUES (?, ?, ?)", (stream, place.version, place.entry)
-        )
-
-    def _empty(self) -> None:
-        with self._db:
-            for table in ("done", "waits", "place"):
-                self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - names of ours
-
-    def _opened(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self._path, timeout=WAIT_S)
-        try:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = NORMAL")
-            (format_,) = db.execute("PRAGMA user_version").fetchone()
-            mark = f"{self._store.url} {self._engine}"
-            if format_ == FORMAT and db.execute("SELECT mark FROM kind").fetchone() == (mark,):
-                return db
-            for name in ("kind", "done", "waits", "place"):
-                db.execute(f"DROP TABLE IF EXISTS {name}")
-            db.executescript(_TABLES)
-            db.execute("INSERT INTO kind VALUES ('engine', ?)", (mark,))
-            db.execute(f"PRAGMA user_version = {FORMAT}")
-            db.commit()
-        except BaseException:
-            db.close()
-            raise
-        return db
-
-    def _start_over(self) -> None:
-        for end in ("", "-wal", "-shm"):
-            self._path.with_name(self._path.name + end).unlink(missing_ok=True)
-        self._db = self._opened()
 
 
 def _unreadable(stream: str) -> Callable[[str], None]:

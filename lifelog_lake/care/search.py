@@ -32,7 +32,7 @@ def run(home: Home, store: Store, clock: Clock) -> Outcome:
         raise MissingExtra("Searching the lake", "hub") from error
     if not require_known(home, store).is_settled:
         return Outcome(job=JOB)
-    index = SearchIndex(home.path, store)
+    index = SearchIndex(home.path, store, meant=home.settings.search.semantic)
     try:
         filled = index.refresh()
     finally:

@@ -52,6 +52,9 @@ def search(
     recency: Annotated[
         float, typer.Option("--recency", metavar="DAYS", help="Let a rank fall with age.")
     ] = 0.0,
+    semantic: Annotated[
+        bool, typer.Option("--semantic", help="Also what is near in meaning (docs/search.md).")
+    ] = False,
     limit: Annotated[int, typer.Option("--limit", help="Most hits.")] = 20,
     cursor: Annotated[
         str | None, typer.Option("--cursor", help="The next page, as the last one names it.")
@@ -75,12 +78,23 @@ def search(
     """
     with extra("Searching the lake", "hub"):
         from lifelog_lake.lake import parse_url, require_known
+        from lifelog_lake.recall.meaning.nearest import meaning_of
         from lifelog_lake.recall.search.find import Finder
         from lifelog_lake.recall.search.request import request
     words = " ".join(query or ())
     order: Literal["best", "newest"] = "newest" if newest else "best"
     asked = request(
-        words, stream, device, tag, "any" if any_tag else "all", start, end, order, recency, limit
+        words,
+        stream,
+        device,
+        tag,
+        "any" if any_tag else "all",
+        start,
+        end,
+        order,
+        recency,
+        limit,
+        semantic,
     )
     narrowed = bool(words.strip() or stream or tag or device or start or end)
     if narrowed or not rebuild:
@@ -88,7 +102,7 @@ def search(
     opened = here(context, home)
     store = parse_url(opened.lake_url, opened)
     require_known(opened, store)
-    finder = Finder(opened.path, store)
+    finder = Finder(opened.path, store, meaning=meaning_of(opened, store))
     with _progress() as told:
         filled = finder.index.rebuild(told=told) if rebuild else finder.refresh(told=told)
     for trouble in filled.unreadable if filled is not None else ():

@@ -214,6 +214,7 @@ class Lake:
         order: Literal["best", "newest"] = "best",
         recency_days: float = 0.0,
         limit: int = 50,
+        semantic: bool = False,
     ) -> pl.DataFrame:
         """Find events by what was written in them, the best hit first or the newest.
 
@@ -222,9 +223,11 @@ class Lake:
         ``end`` (exclusive) bound when an event began, as in :meth:`timeline`. With ``recency_days``
         the rank falls with age towards its half, half of the way in that time. The index below the
         home (``index/search``) is brought up to date first, which takes a while the first time.
+        ``semantic`` also finds what is near in meaning, if ``[search] semantic`` is on.
 
         Columns: stream, label, device, id, at and end (UTC), title, snippet, marks (places in it:
-        from, to), app, url, site, tags, tz, blob, score, local (``at`` by this machine's clock).
+        from, to), app, url, site, tags, tz, blob, score, similarity (of what is near in meaning, -1
+        to 1), local (``at`` by this machine's clock).
         Raises :class:`~lifelog_lake.recall.search.query.QueryError` with a ``position`` for a query
         that doesn't parse, and another :class:`~lifelog_lake.errors.UsageError` for a wrong option.
         """
@@ -232,7 +235,7 @@ class Lake:
         from lifelog_lake.recall.search.request import request
 
         asked = request(
-            query, streams, devices, tags, match, start, end, order, recency_days, limit
+            query, streams, devices, tags, match, start, end, order, recency_days, limit, semantic
         )
         finder = self.finder()
         asked.node()  # what is wrong is said before the index is made
@@ -247,13 +250,17 @@ class Lake:
         with self._making:
             if self._finder is None:
                 try:
+                    from lifelog_lake.recall.meaning.nearest import meaning_of
                     from lifelog_lake.recall.search.find import Finder
                 except ModuleNotFoundError as error:
                     if error.name != "tantivy":
                         raise
                     raise MissingExtra("Searching the lake", "hub") from error
-                home = default_home() if self._home is None else self._home.path
-                self._finder = Finder(home, self._target)
+                if self._home is None:
+                    self._finder = Finder(default_home(), self._target)
+                else:
+                    meaning = meaning_of(self._home, self._target)
+                    self._finder = Finder(self._home.path, self._target, meaning=meaning)
             return self._finder
 
     def last_day(self) -> date | None:

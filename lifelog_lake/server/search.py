@@ -50,6 +50,9 @@ class SearchQuery(Input):
         0.0,
         description="Days in which a rank falls half of the way to its half; 0: age is nothing.",
     )
+    semantic: bool = Field(
+        False, description="Also what is near in meaning; refused while [search] semantic is off."
+    )
     limit: int = Field(50, ge=1, le=200, description="Most hits of a page.")
     cursor: Annotated[str, Field(max_length=4000, pattern="^[A-Za-z0-9_-]*$")] | None = Field(
         None, description="As the page before names it; the rest as it was asked for then."
@@ -79,6 +82,9 @@ class HitOut(Out):
         description="Where the words stand in the frame: left, top, width, height, of 10,000."
     )
     score: float = Field(description="The rank's measure; 0 in a list of the newest.")
+    similarity: float | None = Field(
+        description="Of the snippet's meaning to what was asked, -1 to 1; null without semantic=1."
+    )
 
 
 class FacetOut(Out):
@@ -143,6 +149,7 @@ def _request(asked: SearchQuery) -> Request:
         order=asked.order,
         recency_days=asked.recency,
         limit=asked.limit,
+        semantic=asked.semantic,
     )
 
 

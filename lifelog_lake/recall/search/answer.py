@@ -17,6 +17,7 @@ def as_json(found: Found) -> dict[str, object]:
     ``cursor`` is null on the last page, ``total`` and ``facets`` are there if they were asked for.
     A result's ``marks`` are places in its ``snippet``: from, to, in characters. ``boxes`` are where
     found words stand in its picture ``blob``: left, top, width, height, shares of 10,000.
+    ``similarity`` is null unless it was found by meaning.
     """
     told: dict[str, object] = {
         "results": [_result(hit) for hit in found.hits],
@@ -58,4 +59,5 @@ def _result(hit: Hit) -> dict[str, object]:
         "blob": of.blob,
         "boxes": [list(box) for box in hit.boxes],
         "score": hit.score,
+        "similarity": hit.similarity,
     }

@@ -82,7 +82,10 @@ class Filler:
         tables: Tables,
         directory: Path,
         told: Callable[[int], None] | None,
+        *,
+        meant: bool = False,
     ) -> None:
+        self._meant = meant
         self._store = store
         self._tables = tables
         self._index = tantivy.Index.open(str(directory))
@@ -261,7 +264,7 @@ class Filler:
                 if there is not None:
                     whole = there.with_row(document)
                     self._into().delete_documents_by_term("key", key)
-            self._into().add_document(indexed(whole))
+            self._into().add_document(indexed(whole, meant=self._meant))
         self.filled.added += len(self._waiting)
         self._waiting.clear()
         self._shared.clear()

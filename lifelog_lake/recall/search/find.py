@@ -14,7 +14,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import orjson
@@ -24,6 +24,8 @@ from lifelog_lake.clock import Clock, SystemClock
 from lifelog_lake.errors import Locked, UsageError
 from lifelog_lake.lake.logcheck import is_panic
 from lifelog_lake.lake.store import Store
+from lifelog_lake.recall.meaning.nearest import Asked, Fused, Meaning, fused, piece_of
+from lifelog_lake.recall.meaning.vectors import Near
 from lifelog_lake.recall.search import schema
 from lifelog_lake.recall.search.documents import JOURNAL, Document, restored
 from lifelog_lake.recall.search.filling import Filled
@@ -52,11 +54,13 @@ class Hit:
     """An event that was found. ``score`` is the rank's measure; 0 in a list of the newest.
 
     ``boxes`` are where found words stand in the picture ``document.blob``, as the document's are.
+    ``similarity`` (-1 to 1) is that of the snippet's meaning, if the event was found by it.
     """
 
     document: Document
     score: float
     snippet: Snippet
+    similarity: float | None = None
     boxes: tuple[tuple[int, int, int, int], ...] = ()
 
 
@@ -77,8 +81,15 @@ class Found:
 class Finder:
     """Answers requests on a lake; threads may share one."""
 
-    def __init__(self, home: Path, store: Store, clock: Clock | None = None) -> None:
-        self._index = SearchIndex(home, store)
+    def __init__(
+        self,
+        home: Path,
+        store: Store,
+        clock: Clock | None = None,
+        meaning: Meaning | None = None,
+    ) -> None:
+        self._index = SearchIndex(home, store, meant=meaning is not None)
+        self._meaning = meaning
         self._clock = clock or SystemClock()
         self._moments: OrderedDict[str, _Moment] = OrderedDict()
         self._mutex = threading.Lock()
@@ -92,6 +103,8 @@ class Finder:
     def close(self) -> None:
         """Let the files go."""
         self._index.close()
+        if self._meaning is not None:
+            self._meaning.close()
 
     def refresh(
         self,
@@ -127,6 +140,7 @@ class Finder:
         """
         node = request.node()
         after = None if cursor is None else _read_cursor(cursor, request)
+        asked = self._embedded(node) if request.semantic else None
         moment = self._moment(after)
         if moment is None:
             return Found(hits=(), total=0 if total else None)
@@ -134,6 +148,10 @@ class Finder:
         with _readable():
             plan = Plan(opened.index.schema)
             query = plan.of(node)
+            if asked is not None:
+                moment = _fused(moment, plan, node, asked)
+            near = {} if moment.fused is None else moment.fused.near
+            query = query if moment.fused is None else moment.fused.query
             if request.order == "newest":
                 behind = node if after is None else _behind(node, after)
                 page, following = _newest(opened.searcher, request, plan.of(behind), after)
@@ -146,7 +164,8 @@ class Finder:
                     Hit(
                         document=one,
                         score=score,
-                        snippet=snippet(_shown(one), wanted),
+                        snippet=snippet(_shown(one, near.get(one.key)), wanted),
+                        similarity=near[one.key].similarity if one.key in near else None,
                         boxes=_boxes(one, wanted),
                     )
                     for one, score in page
@@ -175,9 +194,16 @@ class Finder:
         self, moment: _Moment, request: Request, query: tantivy.Query, after: _Cursor | None
     ) -> tuple[list[tuple[Document, float]], _Cursor | None]:
         searcher, offset = moment.opened.searcher, 0 if after is None else int(after.place)
-        if request.recency_days:
-            half_us = request.recency_days * DAY_US
-            ranked = _weighed(searcher, query, half_us, moment.at_us)[offset:]
+        ranked: Sequence[tuple[float, tantivy.DocAddress]]
+        if moment.fused is not None or request.recency_days:
+            if moment.fused is None:
+                ranked = searcher.search(query, WEIGHED, count=False).hits
+            else:
+                ranked = moment.fused.ranked
+            if request.recency_days:
+                half_us = request.recency_days * DAY_US
+                ranked = _weighed(searcher, ranked, half_us, moment.at_us)
+            ranked = ranked[offset:]
         else:
             wanted = request.limit + 1
             ranked = searcher.search(query, wanted, count=False, offset=offset).hits
@@ -191,6 +217,19 @@ class Finder:
         name = after.key if after is not None and after.key in self._moments else ""
         return page, _Cursor(
             place=offset + request.limit, key=name or self._keep(moment), order="best"
+        )
+
+    # -- meaning ----------------------------------------------------------------------------
+
+    def _embedded(self, node: Node) -> Asked | None:
+        """What is asked by meaning; None if nothing is asked but filters."""
+        if self._meaning is None:
+            raise UsageError(
+                "Search by meaning is off.",
+                hint="[search] semantic = true turns it on; docs/search.md says what it costs.",
+            )
+        return self._meaning.asked(
+            " ".join(word for one in wanted_words(node) for word in one.words)
         )
 
     # -- moments ----------------------------------------------------------------------------
@@ -220,6 +259,15 @@ class _Moment:
 
     opened: Opened
     at_us: int
+    #: What is found by words and by meaning, if that was asked for.
+    fused: Fused | None = None
+
+
+def _fused(moment: _Moment, plan: Plan, node: Node, asked: Asked) -> _Moment:
+    """The moment with what is found by words and by meaning; one that has it stays as it is."""
+    if moment.fused is not None:
+        return moment
+    return replace(moment, fused=fused(moment.opened.searcher, plan, node, asked))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,10 +327,12 @@ def _newest(
 
 
 def _weighed(
-    searcher: tantivy.Searcher, query: tantivy.Query, half_us: float, now_us: int
+    searcher: tantivy.Searcher,
+    hits: Sequence[tuple[float, tantivy.DocAddress]],
+    half_us: float,
+    now_us: int,
 ) -> Sequence[tuple[float, tantivy.DocAddress]]:
-    """The best by their words, anew by words and age: half the weight goes with age."""
-    hits = searcher.search(query, WEIGHED, count=False).hits
+    """The best, anew by their rank and age: half the weight goes with age."""
     begun = searcher.fast_field_values("at", [address for _, address in hits])
 
     def weight(at: object) -> float:
@@ -309,9 +359,11 @@ def _facets(
     }
 
 
-def _shown(document: Document) -> Sequence[str]:
-    """Its texts, the first one to be shown if all tell as much. An entry's title is shown anyway;
-    a window's and a page's are what tells most."""
+def _shown(document: Document, near: Near | None) -> Sequence[str]:
+    """Its texts, the first one to be shown if all tell as much: what is near in meaning. An entry's
+    title is shown anyway; a window's and a page's are what tells most."""
+    if near is not None and (piece := piece_of(document, near)) is not None:
+        return (piece, *document.texts)
     if document.stream != JOURNAL:
         return document.texts
     return sorted(document.texts, key=lambda text: text == document.title)

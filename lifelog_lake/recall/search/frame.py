@@ -27,6 +27,7 @@ SCHEMA = pl.Schema(
         "tz": pl.String(),
         "blob": pl.String(),
         "score": pl.Float64(),
+        "similarity": pl.Float64(),
     }
 )
 
@@ -44,5 +45,5 @@ def _row(hit: Hit) -> tuple[object, ...]:
         *(of.stream, STREAMS[of.stream].label, of.device, of.id),
         *(utc(of.at), None if of.end is None else utc(of.end), of.title),
         *(hit.snippet.text, [list(mark) for mark in hit.snippet.marks]),
-        *(of.app, of.url, of.site, list(of.tags), of.tz, of.blob, hit.score),
+        *(of.app, of.url, of.site, list(of.tags), of.tz, of.blob, hit.score, hit.similarity),
     )

@@ -4,7 +4,7 @@
 
     index/search/<lake id>/
       write.lock         held by the one that writes
-      current.json       {"format", "generation", "directory"}: which of them is read
+      current.json       {"format", "generation", "directory", "meant"}: which of them is read
       <directory>/       tantivy's files, and places.json: {stream: [version, print]}
 
 What it was made of is kept beside it: how far each table's log was read (:class:`Place`). Documents
@@ -60,8 +60,9 @@ class Opened:
 class SearchIndex:
     """The index of a lake below a home's path. Safe in threads; processes have their own."""
 
-    def __init__(self, home: Path, store: Store) -> None:
+    def __init__(self, home: Path, store: Store, *, meant: bool = False) -> None:
         self._store = store
+        self._meant = meant
         self._identity = _identity(store)
         self._root = home / "index" / "search" / self._identity.lake_id
         fsio.make_dirs(self._root, at="search")
@@ -90,7 +91,7 @@ class SearchIndex:
         """
         with self._writing(wait_s):
             current = self._usable()
-            return self._make(told) if current is None else self._fill(current, told)
+            return self._make(told) if current is None else self._fill(*current, told)
 
     def rebuild(
         self, *, wait_s: float = WAIT_S, told: Callable[[int], None] | None = None
@@ -153,29 +154,36 @@ class SearchIndex:
                 told.append((0, 0, 0))
         return self._identity.generation, told[0], told[1]
 
-    def _current(self) -> str | None:
-        """The directory that is read; None if there is none for this lake's life and format."""
+    def _pointer(self) -> tuple[str, bool] | None:
+        """The directory that is read, and whether it can be asked by meaning; None if there is
+        none for this lake's life and format."""
         try:
             told = orjson.loads((self._root / CURRENT).read_bytes())
             known = told["format"] == FORMAT and told["generation"] == self._identity.generation
-            return str(told["directory"]) if known else None
+            return (str(told["directory"]), bool(told["meant"])) if known else None
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
 
-    def _usable(self) -> str | None:
-        directory = self._current()
-        if directory is None:
+    def _current(self) -> str | None:
+        pointer = self._pointer()
+        return None if pointer is None else pointer[0]
+
+    def _usable(self) -> tuple[str, bool] | None:
+        pointer = self._pointer()
+        if pointer is None or (self._meant and not pointer[1]):
             return None
+        directory = pointer[0]
         try:
             tantivy.Index.open(str(self._root / directory))
             read_places(self._root / directory)
         except (OSError, ValueError, KeyError, TypeError) as error:
             log.warning("search_index_made_anew", reason=type(error).__name__)
             return None
-        return directory
+        return pointer
 
-    def _fill(self, directory: str, told: Callable[[int], None] | None) -> Filled:
-        return Filler(self._store, self._tables, self._root / directory, told).run()
+    def _fill(self, directory: str, meant: bool, told: Callable[[int], None] | None) -> Filled:
+        place = self._root / directory
+        return Filler(self._store, self._tables, place, told, meant=meant).run()
 
     def _make(self, told: Callable[[int], None] | None) -> Filled:
         before = self._current()
@@ -187,11 +195,12 @@ class SearchIndex:
         fsio.make_dirs(place, at="search")
         tantivy.Index(schema(), str(place))
         write_places(place, {})
-        filled = self._fill(directory, told)
+        filled = self._fill(directory, self._meant, told)
         pointer = {
             "format": FORMAT,
             "generation": self._identity.generation,
             "directory": directory,
+            "meant": self._meant,
         }
         fsio.write_atomic(self._root / CURRENT, orjson.dumps(pointer), at="search")
         if before is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import lru_cache
 
 import tantivy
@@ -11,6 +11,7 @@ from tantivy import Query as Found
 
 from lifelog_lake.clock import MAX_US, MIN_US
 from lifelog_lake.recall.search.query import All, Any, Named, Node, Not, Within, Words
+from lifelog_lake.recall.search.schema import PIECE
 
 
 class Plan:
@@ -39,6 +40,10 @@ class Plan:
                 return Found.boolean_query([(Occur.Should, self.of(part)) for part in node.parts])
             case All():
                 return self._all(node.parts)
+
+    def pieces(self, names: Collection[str]) -> Found:
+        """What finds events by the short names of their pieces; they don't weigh."""
+        return _unweighted(Found.term_set_query(self._schema, PIECE, list(names)))
 
     def _all(self, parts: tuple[Node, ...]) -> Found:
         """What must not be there is taken from what must: nobody goes through all the rest."""

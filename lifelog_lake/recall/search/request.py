@@ -25,6 +25,7 @@ class Request:
 
     ``query`` may be empty if something else narrows it. ``tags`` must all be there, or any of them.
     With ``recency_days`` a rank falls with age towards its half, half of the way in that time.
+    ``semantic``: also what is near in meaning to the words, the best first.
     """
 
     query: str = ""
@@ -37,6 +38,7 @@ class Request:
     order: Order = "best"
     recency_days: float = 0.0
     limit: int = 50
+    semantic: bool = False
 
     def node(self) -> Node:
         """All of it as one tree. Raises :class:`UsageError`."""
@@ -71,6 +73,11 @@ class Request:
             raise UsageError("The order is 'best' or 'newest'.")
         if not 0 <= self.recency_days <= 36_525:
             raise UsageError("recency is a number of days, 0 to 36525.", hint="0 is off.")
+        if self.semantic and self.order == "newest":
+            raise UsageError(
+                "Search by meaning gives the best first, not the newest.",
+                hint="Ask for one of both.",
+            )
         if unknown := [name for name in self.streams if name not in STREAMS]:
             raise UsageError(
                 f"There is no stream '{unknown[0][:40]}'.", hint=f"Known: {', '.join(STREAMS)}."
@@ -88,6 +95,7 @@ def request(
     order: Order,
     recency_days: float,
     limit: int,
+    semantic: bool = False,
 ) -> Request:
     """A request of what a notebook or a command gives; times as the timeline takes them."""
     first, last = span(utc(MIN_US) if start is None else start, utc(MAX_US) if end is None else end)
@@ -102,6 +110,7 @@ def request(
         order=order,
         recency_days=recency_days,
         limit=limit,
+        semantic=semantic,
     )
 
 

@@ -6,13 +6,16 @@ from urllib.parse import urlsplit
 
 import tantivy
 
+from lifelog_lake.recall.meaning import pieces
 from lifelog_lake.recall.search import words
 from lifelog_lake.recall.search.documents import Document
 
 #: Raised whenever documents get other fields: an index of another one is made anew.
-FORMAT = f"1.{words.VERSION}"
+FORMAT = f"2.{words.VERSION}"
 #: Fields that are compared whole.
 _NAMES = ("key", "stream", "device", "tag", "site")
+#: The short names of an event's pieces, in an index that is also asked by meaning.
+PIECE = "piece"
 #: What facets are counted by: names as they are shown.
 STREAM, DEVICE, TAG, DAY = "by_stream", "by_device", "by_tag", "by_day"
 
@@ -26,6 +29,7 @@ def schema() -> tantivy.Schema:
         builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
     for name in (STREAM, DEVICE, TAG):
         builder.add_text_field(name, fast=True, tokenizer_name="raw", index_option="basic")
+    builder.add_text_field(PIECE, fast=True, tokenizer_name="raw", index_option="basic")
     builder.add_integer_field("at", fast=True)
     builder.add_integer_field(DAY, fast=True)
     builder.add_integer_field("days", indexed=True)
@@ -33,8 +37,11 @@ def schema() -> tantivy.Schema:
     return builder.build()
 
 
-def indexed(document: Document) -> tantivy.Document:
-    """A document as it is added. Its texts stay apart: no phrase reaches from one to the next."""
+def indexed(document: Document, *, meant: bool = False) -> tantivy.Document:
+    """A document as it is added. Its texts stay apart: no phrase reaches from one to the next.
+
+    ``meant``: with the names of its pieces.
+    """
     made = tantivy.Document()
     made.add_text("key", document.key)
     for text in document.texts:
@@ -55,6 +62,8 @@ def indexed(document: Document) -> tantivy.Document:
     made.add_integer(DAY, document.day)
     for day in document.days:
         made.add_integer("days", day)
+    for name in pieces.named(document) if meant else ():
+        made.add_text(PIECE, name)
     made.add_bytes("document", document.stored())
     return made
 
