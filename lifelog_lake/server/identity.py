@@ -192,7 +192,7 @@ class HubIdentity(PasswordIdentityProvider):
         wait_s = self._throttle.wait_s(handler.request.remote_ip or "")
         if wait_s:
             raise TooManyFailures(wait_s)
-        if self.fits(handler.get_body_argument("password", "")):
+        if self.fits(handler.get_body_argument("password", "", strip=False)):
             return self.generate_anonymous_user(handler)
         self.fail(handler)
         return None
@@ -213,10 +213,17 @@ class HubIdentity(PasswordIdentityProvider):
             return fits
 
     def fits(self, typed: str) -> bool:
-        """Whether this is what opens the login: the password, or else the token."""
-        if self.hashed_password:
-            return bool(passwd_check(self.hashed_password, typed))
-        return hmac.compare_digest(typed.encode(), str(self.token).encode())
+        """Whether this is what opens the login: the password, or else the token.
+
+        Spaces around it may belong to it, or have come with it from where it was copied.
+        """
+        for tried in dict.fromkeys((typed, typed.strip())):
+            if self.hashed_password:
+                if passwd_check(self.hashed_password, tried):
+                    return True
+            elif hmac.compare_digest(tried.encode(), str(self.token).encode()):
+                return True
+        return False
 
     # -- cookies ----------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import unicodedata
 from pathlib import Path
 
 from lifelog_lake import fsio
@@ -83,6 +84,11 @@ def _hashed(password: str, what: str) -> str:
         raise UsageError(
             f"{what} has less than {_LEAST_PASSWORD} characters.",
             hint="Choose a longer one: who knows it has a shell here.",
+        )
+    if any(unicodedata.category(one) == "Cc" for one in password):
+        raise UsageError(
+            f"{what} holds a character that a form can't take.",
+            hint="Leave out tabs, line ends and other control characters.",
         )
     made: str = passwd(password)
     return made

@@ -128,7 +128,10 @@ class Tokens:
         """A new token; durable on return. Raises :class:`UsageError` for a bad name or scope."""
         name = name.strip()
         if not 1 <= len(name) <= MOST_NAME or not name.isprintable():
-            raise UsageError(f"A token's name has 1 to {MOST_NAME} characters.")
+            raise UsageError(
+                f"A token's name has 1 to {MOST_NAME} characters.",
+                hint="None of them may be invisible, as within some composed emoji.",
+            )
         granted = _scopes(scopes)
         with self._changing():
             known = self.all()

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PAGE = "lifelog/settings"
 SPELLED = HOSTILE.replace("\u202e", "[U+202E]")
 SECRET = re.compile(re.escape(PREFIX) + r"[\w-]{43}")
-PASSWORD = "a password of mine"
+PASSWORD = " a pässword of mine "
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def create(opened: Page, name: str, *scopes: str) -> str:
     form.get_by_label("Name").fill(name)
     for scope in ("Read", "Write", "Ingest"):
         form.get_by_label(re.compile(f"^{scope}")).set_checked(scope.lower() in scopes)
-    form.get_by_role("button", name="Create token").click()
+    form.get_by_role("button", name="Create token").dblclick()  # one token all the same
     secret = opened.locator(".ll-set-secret").input_value()
     assert SECRET.fullmatch(secret)
     return secret
@@ -84,6 +84,11 @@ def test_a_token_is_made_shown_once_rotated_and_revoked(
     expect(opened.get_by_text("Copied.", exact=True)).to_be_visible()
     assert opened.evaluate("navigator.clipboard.readText()") == first
     assert listed(hub, capsys)["kitchen"]["scopes"] == ["ingest"]
+    assert len(listed(hub, capsys)) == 2
+    opened.get_by_role("link", name="Health").click()
+    expect(opened.locator(".ll-storage")).to_be_visible()
+    opened.get_by_role("link", name="Settings").click()
+    expect(opened.locator(".ll-set-secret")).to_have_value(first)
     program = Api(hub.url, first)
     assert program.post("events", json={"title": "by the kitchen"}).status_code == 201
     assert program.get("events").status_code == 403
@@ -107,6 +112,8 @@ def test_a_token_is_made_shown_once_rotated_and_revoked(
     assert program.post("events", json={"title": "x"}).status_code == 201
 
     row(opened, "kitchen").get_by_role("button", name="Revoke").click()
+    opened.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    row(opened, "kitchen").get_by_role("button", name="Revoke").dblclick()
     opened.get_by_role("dialog").get_by_role("button", name="Cancel").click()
     assert program.post("events", json={"title": "x"}).status_code == 201
     row(opened, "kitchen").get_by_role("button", name="Revoke").click()
@@ -146,6 +153,9 @@ def test_mistakes_are_told_beside_what_is_typed(hub: Hub, visit: Opener, seen: S
     name.press("Enter")
     expect(said).to_contain_text("There is a token 'first' already")
     expect(name).to_have_value("first")
+    name.fill("family \U0001f468\u200d\U0001f469")
+    name.press("Enter")
+    expect(said).to_contain_text("None of them may be invisible")
     create(opened, SPELLED[:40], "read")
     opened.get_by_role("button", name="Done").click()
     Tokens(hub.home.path).create(HOSTILE.replace("\u202e", "")[:60], ["read"])
@@ -154,7 +164,9 @@ def test_mistakes_are_told_beside_what_is_typed(hub: Hub, visit: Opener, seen: S
     assert opened.evaluate("window.hurt") is None
 
 
-def test_limits_and_lake_are_those_in_use(hub: Hub, visit: Opener, screenshots: Path) -> None:
+def test_limits_and_lake_are_those_in_use(
+    hub: Hub, visit: Opener, seen: Seen, screenshots: Path
+) -> None:
     opened = visit(hub, PAGE, WIDE)
     limits = opened.locator(".ll-set-limits")
     largest = limits.locator('[data-limit="FILE_MAX_BYTES"]')
@@ -184,6 +196,16 @@ def test_limits_and_lake_are_those_in_use(hub: Hub, visit: Opener, screenshots: 
         away.rename(file)
     lake.get_by_role("button", name="Look again").click()
     expect(lake).to_contain_text("It can be reached.")
+    seen.expected.append("Failed to load resource")
+    opened.route("**/lifelog/api/audit?*", lambda route: route.abort())
+    opened.locator(".ll-set-audit").evaluate("(audit) => audit.remove()")
+    opened.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    top = opened.locator(".ll-set-top")
+    expect(top).to_contain_text("The server can't be reached")
+    opened.unroute("**/lifelog/api/audit?*")
+    top.get_by_role("button", name="Try again").click()
+    expect(opened.locator(".ll-set-audit")).to_be_visible()
+    expect(top).to_be_hidden()
 
 
 @pytest.mark.parametrize("dark", [False, True])

@@ -14,7 +14,7 @@ from lifelog_lake.spool import Spool
 from tests.browser.hub import minutes_ago, picture, ship_frames, start_hub
 from tests.fixtures.proxy import Fault, Proxy
 from tests.fixtures.pulses import entry, pulse, record
-from tests.fixtures.s3 import S3Server
+from tests.fixtures.s3 import HUB, S3Server
 from tests.helpers import ship
 
 BIG = os.urandom(9 * 2**20)
@@ -52,7 +52,16 @@ def test_pages_read_a_lake_on_s3(tmp_path: Path, s3_server: S3Server, s3_url: st
             assert abs(device["skew_s"]) < 300, "by the server's clock"
             assert fleet["storage"]["disk_free_bytes"] is None
             assert fleet["storage"]["total_bytes"] > 0
+            lake = client.get(f"{hub.url}lifelog/api/settings/lake")
+            assert lake.json()["reachable"] is True
+            assert f"s3://{lake.json()['bucket']}/{lake.json()['prefix']}" == s3_url
+            assert lake.json()["place"] == proxy.endpoint
             proxy.plan(lambda _: Fault(answer=503))
+            away = client.get(f"{hub.url}lifelog/api/settings/lake")
+            assert (away.status_code, away.json()["reachable"]) == (200, False)
+            assert away.json()["error"]
+            for told in (lake.text, away.text):
+                assert not any(key in told for key in HUB)
             failed = client.get(blob(BIG))
             assert failed.status_code == 503
             assert "bucket lake" in failed.text

@@ -12,6 +12,7 @@ import pytest
 
 from lifelog_lake.errors import Terminal, UsageError
 from lifelog_lake.server.audit import Audit
+from lifelog_lake.server.secret import read_password, set_password
 from lifelog_lake.server.throttle import BURST, EVERY_S, MOST_ADDRESSES, Throttle
 from lifelog_lake.server.tokens import NAME, Tokens, of_environment
 from lifelog_lake.server.uses import EVERY_US, Uses, read_uses
@@ -124,6 +125,13 @@ def test_a_broken_or_open_file_is_said(tmp_path: Path) -> None:
     (tmp_path / NAME).chmod(0o644)
     with pytest.raises(Terminal, match="chmod 600"):
         Tokens(tmp_path).all()
+
+
+@pytest.mark.parametrize("password", ["short", "a tab\tin it", "a line's end\n"])
+def test_a_password_that_no_form_takes_is_refused(tmp_path: Path, password: str) -> None:
+    with pytest.raises(UsageError):
+        set_password(tmp_path, password)
+    assert not read_password(tmp_path)
 
 
 # --- the audit ------------------------------------------------------------------------------------

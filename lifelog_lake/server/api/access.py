@@ -129,7 +129,7 @@ class PasswordHandler(AccessHandler):
         "changePassword", "Change the login's password. Every login ends.", scopes=(),
         body=Body(doc="The one that is, or the login's token, and the one to be.",
                   schema=NewPassword),
-        answers={204: Answer(doc="It is changed.", media=())}, problems=(409, 413, 415),
+        answers={204: Answer(doc="It is changed.", media=())}, problems=(409, 413, 415, 422),
     )  # fmt: skip
     async def post(self) -> None:
         """Only its hash is kept."""

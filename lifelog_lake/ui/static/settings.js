@@ -2,6 +2,7 @@
 
 const FIRST_LINES = 10;
 const MOST_LINES = 500;
+const AGAIN_MS = 5000;
 
 function render({ el }) {
   const { line, say } = sayLine();
@@ -16,6 +17,7 @@ function render({ el }) {
   const more = h("button", { type: "button", class: "ll-button", "data-do": "more", hidden: true, onclick: () => { lines = MOST_LINES; load(loadAudit); } }, "Show more");
   let lines = FIRST_LINES;
   let loginShown = null;
+  let timer = 0;
 
   root.append(h("div", { class: "ll-set-top" }, line, again),
     tokens.card, password.card,
@@ -31,11 +33,13 @@ function render({ el }) {
   }
 
   async function loadLake() {
+    const held = document.activeElement === look;
     look.disabled = true;
     try {
       lake.replaceChildren(...lakeFacts(await ask("settings/lake")));
     } finally {
       look.disabled = false;
+      if (held) look.focus({ preventScroll: true });
     }
   }
 
@@ -53,6 +57,8 @@ function render({ el }) {
       again.replaceChildren();
     } catch (error) {
       say("bad", inWords(error));
+      clearTimeout(timer);
+      if (error.again) timer = setTimeout(loadAll, AGAIN_MS);
       again.replaceChildren(error.login
         ? h("a", { href: `${baseUrl()}login?next=${encodeURIComponent(location.pathname)}` }, "Log in")
         : h("button", { type: "button", class: "ll-button", onclick: loadAll }, "Try again"));
@@ -70,7 +76,10 @@ function render({ el }) {
   }
   document.addEventListener("visibilitychange", onShown);
   loadAll();
-  return () => document.removeEventListener("visibilitychange", onShown);
+  return () => {
+    clearTimeout(timer);
+    document.removeEventListener("visibilitychange", onShown);
+  };
 }
 
 export default { render };

@@ -21,14 +21,16 @@ function inWords(error) {
   return `${plain(error.message)} ${plain(error.hint)}`.trim();
 }
 
-/** Ask before something that can't be undone; true if it is to be done. Escape and a click beside it mean no. */
+/**
+ * Ask before something that can't be undone; true if it is to be done. Escape means no.
+ * The second half of a double click on what has asked lies within the dialog, perhaps on its button: it counts for nothing.
+ */
 function confirmed(root, title, text, action) {
   return new Promise((resolve) => {
     const no = h("button", { type: "button", class: "ll-button", autofocus: true, onclick: () => dialog.close() }, "Cancel");
-    const yes = h("button", { type: "button", class: "ll-button ll-set-danger", onclick: () => dialog.close("yes") }, action);
+    const yes = h("button", { type: "button", class: "ll-button ll-set-danger", onclick: (event) => { if (event.detail < 2) dialog.close("yes"); } }, action);
     const dialog = h("dialog", {
       class: "ll-set-dialog", "aria-labelledby": "ll-set-question", "aria-describedby": "ll-set-why",
-      onclick: (event) => { if (event.target === dialog) dialog.close(); },
       onclose: () => { dialog.remove(); resolve(dialog.returnValue === "yes"); },
     }, h("div", { class: "ll-set-dialog-in" },
       h("h2", { id: "ll-set-question" }, title), h("p", { id: "ll-set-why" }, text),

@@ -1,5 +1,10 @@
 // Tokens of programs: made, rotated and revoked here. A new one is shown once and kept by nobody.
 
+/** Secrets that are shown and not put away yet: they stay while another tab of the page is looked at. */
+const unread = new Map();
+// Who leaves the page altogether is asked.
+window.addEventListener("beforeunload", (event) => { if (unread.size) event.preventDefault(); });
+
 const SCOPE_WORDS = [
   ["read", "Read", "see everything: entries, files, what was recorded, exports"],
   ["write", "Write", "create, change, delete and attach"],
@@ -34,15 +39,21 @@ function secretPanel({ id, name, token }, replaced, done) {
       " It is shown this once: copy it now, and keep it where nobody else reads it.",
       replaced ? " The old one opens nothing any more." : ""),
     h("div", { class: "ll-set-secret-row" }, field, copy,
-      h("button", { type: "button", class: "ll-button", "data-do": "done", onclick: () => { field.value = ""; panel.remove(); done(); } }, "Done")),
+      h("button", { type: "button", class: "ll-button", "data-do": "done", onclick: () => { putAway(id); done(); } }, "Done")),
     told);
+  unread.set(id, panel);
   return { panel, focus: () => copy.focus() };
+}
+
+function putAway(id) {
+  unread.get(id)?.remove();
+  unread.delete(id);
 }
 
 /** The card. `changed()` is called when something was done that the audit tells of. */
 function tokensCard(root, changed) {
   const { line, say } = sayLine();
-  const fresh = h("div", { class: "ll-set-fresh" });
+  const fresh = h("div", { class: "ll-set-fresh" }, ...unread.values());
   const list = h("div", {});
   const name = h("input", { class: "ll-set-field", id: "ll-set-name", type: "text", name: "token-name", required: true, maxlength: 60, autocomplete: "off", placeholder: "phone, backup, kitchen …" });
   const boxes = SCOPE_WORDS.map(([value]) => h("input", { type: "checkbox", value, checked: value === "read" }));
@@ -95,7 +106,7 @@ function tokensCard(root, changed) {
     if (await confirmed(root, title, text, "Revoke")) {
       await act(button, async () => {
         await send(`auth/tokens/${encodeURIComponent(token.id)}`, undefined, { method: "DELETE" });
-        fresh.querySelector(`[data-token="${CSS.escape(token.id)}"]`)?.remove();
+        putAway(token.id);
         return `${plain(token.name)} is revoked.`;
       });
     } else button.focus();
@@ -107,7 +118,7 @@ function tokensCard(root, changed) {
     if (await confirmed(root, title, text, "Rotate")) {
       await act(button, async () => {
         const made = await send("auth/token/rotate", { id: token.id });
-        fresh.querySelector(`[data-token="${CSS.escape(token.id)}"]`)?.remove();
+        putAway(token.id);
         shown(made, true);
         return "";
       });
