@@ -1,6 +1,7 @@
 """The pages name every command, option and setting, and none that is gone.
 
-``python tests/contract/test_docs.py`` writes docs/settings.md anew from the settings themselves.
+``python tests/contract/test_docs.py`` writes docs/settings.md anew from the settings, and
+the table of operations in docs/api.md from the routes.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from lifelog_lake import errors
 from lifelog_lake.cli.app import INTERRUPTED, MISTAKE, app
 from lifelog_lake.collect import registry
 from lifelog_lake.config import Settings, environment_name, toml_value
+from lifelog_lake.server.api.routes import ROUTES
+from lifelog_lake.server.base import METHODS
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
@@ -165,6 +168,31 @@ def test_each_setting_says_what_it_means() -> None:
     assert [name for name, meaning in rows if len(meaning) < 5] == []
 
 
+# --- the API ------------------------------------------------------------------------------------
+
+#: The part of api.md that is made, from its heading to the next one.
+OPERATIONS = re.compile(r"(?<=^## All of it\n).*?(?=^## )", re.MULTILINE | re.DOTALL)
+
+
+def operations_table() -> str:
+    """Each operation that is served: method, address, who may, what it does."""
+    lines = ["| operation | who | what it does |", "|---|---|---|"]
+    for path, handler in ROUTES:
+        for method in METHODS:
+            said = getattr(getattr(handler, method), "operation", None)
+            if said is not None:
+                who = ", ".join(f"`{scope}`" for scope in said.scopes) or "people"
+                lines.append(f"| `{method.upper()} {path[1:]}` | {who} | {said.summary} |")
+    return "\n".join(lines) + "\n\n"
+
+
+def test_the_table_of_operations_is_up_to_date() -> None:
+    (written,) = OPERATIONS.findall((DOCS / "api.md").read_text("utf-8"))
+    assert written == operations_table(), "write it anew: python tests/contract/test_docs.py"
+
+
 if __name__ == "__main__":
     (DOCS / "settings.md").write_text(settings_page(), "utf-8")
-    sys.stdout.write(f"{DOCS / 'settings.md'}\n")
+    page = (DOCS / "api.md").read_text("utf-8")
+    (DOCS / "api.md").write_text(OPERATIONS.sub(lambda _: operations_table(), page), "utf-8")
+    sys.stdout.write(f"{DOCS / 'settings.md'}\n{DOCS / 'api.md'}\n")
