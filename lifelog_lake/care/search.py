@@ -6,6 +6,8 @@ done before anybody waits for it. The index belongs to this machine: on each hub
 
 from __future__ import annotations
 
+from functools import partial
+
 from lifelog_lake.care.outcome import Outcome
 from lifelog_lake.care.trouble import worded
 from lifelog_lake.clock import Clock
@@ -13,6 +15,7 @@ from lifelog_lake.errors import MissingExtra
 from lifelog_lake.home import Home
 from lifelog_lake.lake import require_known
 from lifelog_lake.lake.store import Store
+from lifelog_lake.recall.pending import pending
 
 JOB = "search"
 
@@ -32,7 +35,8 @@ def run(home: Home, store: Store, clock: Clock) -> Outcome:
         raise MissingExtra("Searching the lake", "hub") from error
     if not require_known(home, store).is_settled:
         return Outcome(job=JOB)
-    index = SearchIndex(home.path, store, meant=home.settings.search.semantic)
+    settings = home.settings.search
+    index = SearchIndex(home.path, store, partial(pending, home), meant=settings.semantic)
     try:
         filled = index.refresh()
     finally:

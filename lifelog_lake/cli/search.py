@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -79,6 +80,7 @@ def search(
     with extra("Searching the lake", "hub"):
         from lifelog_lake.lake import parse_url, require_known
         from lifelog_lake.recall.meaning.nearest import meaning_of
+        from lifelog_lake.recall.pending import pending
         from lifelog_lake.recall.search.find import Finder
         from lifelog_lake.recall.search.request import request
     words = " ".join(query or ())
@@ -102,7 +104,9 @@ def search(
     opened = here(context, home)
     store = parse_url(opened.lake_url, opened)
     require_known(opened, store)
-    finder = Finder(opened.path, store, meaning=meaning_of(opened, store))
+    finder = Finder(
+        opened.path, store, meaning=meaning_of(opened, store), outlet=partial(pending, opened)
+    )
     with _progress() as told:
         filled = finder.index.rebuild(told=told) if rebuild else finder.refresh(told=told)
     for trouble in filled.unreadable if filled is not None else ():

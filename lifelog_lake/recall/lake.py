@@ -6,6 +6,7 @@ import contextlib
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import polars as pl
@@ -23,6 +24,7 @@ from lifelog_lake.recall.coverage import coverage
 from lifelog_lake.recall.days import app_days, days
 from lifelog_lake.recall.journal.standing import JOURNAL, Standing
 from lifelog_lake.recall.journal.standing import STREAMS as WRITTEN
+from lifelog_lake.recall.pending import pending
 from lifelog_lake.recall.schema import polars_schema
 from lifelog_lake.recall.summary import as_html, summary
 from lifelog_lake.recall.tables import Tables, scan
@@ -256,11 +258,16 @@ class Lake:
                     if error.name != "tantivy":
                         raise
                     raise MissingExtra("Searching the lake", "hub") from error
-                if self._home is None:
+                home = self._home
+                if home is None:
                     self._finder = Finder(default_home(), self._target)
                 else:
-                    meaning = meaning_of(self._home, self._target)
-                    self._finder = Finder(self._home.path, self._target, meaning=meaning)
+                    self._finder = Finder(
+                        home.path,
+                        self._target,
+                        meaning=meaning_of(home, self._target),
+                        outlet=partial(pending, home),
+                    )
             return self._finder
 
     def last_day(self) -> date | None:

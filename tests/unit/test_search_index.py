@@ -6,6 +6,7 @@ import random
 import shutil
 from collections.abc import Iterator
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import orjson
@@ -20,12 +21,15 @@ from lifelog_lake.lake import parse_url
 from lifelog_lake.lake.store import table_key
 from lifelog_lake.locks import FileLock
 from lifelog_lake.recall.lake import open_lake
+from lifelog_lake.recall.pending import pending
 from lifelog_lake.recall.search import filling
 from lifelog_lake.recall.search.find import Finder
 from lifelog_lake.recall.search.request import Request
+from lifelog_lake.recall.search.waiting import Outlet
+from lifelog_lake.spool import Spool
 from tests.fixtures.derived import DAY_S, add, compact, reading
 from tests.fixtures.searching import finder, ids
-from tests.helpers import T0, FixedClock, make_home, window
+from tests.helpers import T0, FixedClock, make_home, ship, window
 
 
 @pytest.fixture
@@ -51,9 +55,10 @@ def entry(
     return new_event("journal", id=id, at=T0 + lamport * US_PER_S, data=given)
 
 
-def state(home: Home) -> list[bytes]:
+def state(home: Home, outlet: Outlet | None = None) -> list[bytes]:
     """Every document of the index, whole."""
-    opened = finder(home)
+    opened = Finder(home.path, parse_url(home.lake_url, home), outlet=outlet)
+    opened.refresh()
     hits = []
     for stream in (*filling.SOURCES, "journal"):
         request = Request(streams=(stream,), order="newest", limit=500)
@@ -175,6 +180,40 @@ def test_entries_stand_as_the_journal_has_them(home: Home, monkeypatch: pytest.M
     stands = lake.entries().select("id", "title").sort("id")
     assert 20 < stands.height < 40
     assert stands.equals(lake.search(streams="journal", limit=500).select("id", "title").sort("id"))
+
+
+def test_what_waits_in_the_spool_is_found_at_once(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIFELOG_HOME", str(home.path))
+    made = entry("one", 1, title="Draft", description="about zebras")
+    add(home, made)
+    found = open_lake().finder()
+    spool = Spool.of(home)
+    spool.append([entry("one", 2, parent=made.id, title="Final"), entry("two", 1, title="New")])
+    data = {"key": "k", "entry_id": "two", "name": "boarding-pass.pdf"}
+    spool.append([new_event("attachment", at=T0, data=data)])
+    found.refresh()
+    asked = [ids(found, word) for word in ("zebras", "final", "boarding")]
+    assert asked == [[], ["one"], ["two"]]
+    assert found.refresh().added == 0  # type: ignore[union-attr]
+    waiting = state(home, partial(pending, home))
+    ship(home)
+    found.refresh()
+    assert state(home) == waiting == anew(home)
+    assert pending(home, "journal") == []
+
+
+def test_what_waited_and_never_came_is_no_longer_found(home: Home) -> None:
+    rows = [{"id": "r", "device": "here", "at": T0, "entry_id": "one", "title": "Draft"}]
+    outlet = {"journal": rows, "attachment": []}
+    opened = Finder(home.path, reading(home), outlet=outlet.__getitem__)  # type: ignore[arg-type]
+    opened.refresh()
+    assert ids(opened, "draft") == ["one"]
+    rows.clear()
+    opened.refresh()
+    assert ids(opened, "draft") == []
+    opened.close()
 
 
 def test_files_are_found_by_their_names(home: Home, found: Finder) -> None:

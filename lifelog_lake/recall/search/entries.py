@@ -5,7 +5,7 @@ counter names as its parent is a head; the entry is its greatest head that isn't
 edit wins against a delete that didn't know of it. If all heads are deletes, the entry is gone.
 
 It is the journal's rule (:mod:`lifelog_lake.recall.journal.index`), worked out again here: that
-index knows what waits in the spool too, and this one must be what the tables are.
+index has rows of its own, and this one must be what the tables are, and the spool.
 """
 
 from __future__ import annotations

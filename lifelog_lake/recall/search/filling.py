@@ -21,11 +21,10 @@ from deltalake.exceptions import DeltaError
 from tantivy import Occur, Query
 
 from lifelog_lake import fsio
-from lifelog_lake.errors import LakeDamaged
+from lifelog_lake.errors import LakeDamaged, SpoolError
 from lifelog_lake.lake.logcheck import first_line
 from lifelog_lake.lake.store import Store
 from lifelog_lake.recall.follow import Changes, Place, changes, new_rows
-from lifelog_lake.recall.schema import polars_schema
 from lifelog_lake.recall.search.documents import (
     JOURNAL,
     SOURCES,
@@ -37,6 +36,7 @@ from lifelog_lake.recall.search.documents import (
 )
 from lifelog_lake.recall.search.entries import ATTACHMENT, entries, touched
 from lifelog_lake.recall.search.schema import indexed
+from lifelog_lake.recall.search.waiting import Outlet, Waiting
 from lifelog_lake.recall.tables import Tables, scan
 
 PLACES = "places.json"
@@ -81,12 +81,16 @@ class Filler:
         store: Store,
         tables: Tables,
         directory: Path,
+        outlet: Outlet | None,
         told: Callable[[int], None] | None,
         *,
         meant: bool = False,
     ) -> None:
         self._meant = meant
         self._store = store
+        self._outlet = outlet
+        #: Entries with what waits of them, once they are worked out.
+        self._with_spool: Waiting | None = None
         self._tables = tables
         self._index = tantivy.Index.open(str(directory))
         self._directory = directory
@@ -111,6 +115,8 @@ class Filler:
             self._follow_journal()
         if self._places != self._written or self._writer is not None:
             self._commit()
+        if self._with_spool is not None:
+            self._with_spool.done()
         if self._writer is not None:
             self._writer.wait_merging_threads()
         return self.filled
@@ -209,8 +215,9 @@ class Filler:
     # -- journal ----------------------------------------------------------------------------
 
     def _follow_journal(self) -> None:
-        """An entry is worked out of the whole table whenever a row of it comes."""
-        only: set[str] | None = set()
+        """An entry is worked out of the whole table whenever a row of it comes, or waits."""
+        waiting = self._spooled()  # before the tables: what is shipped meanwhile is in both
+        only: set[str] | None = set(waiting.touched)
         places: dict[str, Place] = {}
         for stream in (JOURNAL, ATTACHMENT):
             place = self._places.get(stream)
@@ -220,8 +227,9 @@ class Filler:
                     only = None
                 elif only is not None:
                     only |= self._touched(stream, found)
-        if not places:
+        if not places and not only:
             return
+        waiting.begin()
         for stream in places:
             self._places.pop(stream, None)
         if only is None:
@@ -229,21 +237,31 @@ class Filler:
         for entry in only or ():
             self._remove(key_of(JOURNAL, "", entry))
         there = 0
-        for document in entries(self._scan(JOURNAL), self._scan(ATTACHMENT), only):
+        rows, files = (self._scan(stream, waiting) for stream in (JOURNAL, ATTACHMENT))
+        for document in entries(rows, files, only):
             self._wait(document)
             there += 1
         self.filled.removed += len(only or ()) and len(only or ()) - there
         self._places |= places
+        self._with_spool = waiting
+
+    def _spooled(self) -> Waiting:
+        try:
+            return Waiting(self._directory, self._outlet)
+        except (SpoolError, OSError) as error:  # another person's home: the lake is found anyway
+            self.filled.unreadable.append(f"{JOURNAL}, what isn't shipped yet: {error}")
+            return Waiting(self._directory, None)
 
     def _touched(self, stream: str, found: Changes) -> set[str]:
         columns = ("id", "entry_id")
         rows = new_rows(self._store, self._tables, stream, found, columns, self._unreadable)
         return set().union(*(touched(some) for some in rows))
 
-    def _scan(self, stream: str) -> pl.LazyFrame:
-        if stream in self._store.streams():
-            return scan(self._store, stream)
-        return pl.LazyFrame(schema=polars_schema(stream))
+    def _scan(self, stream: str, waiting: Waiting) -> pl.LazyFrame:
+        rows = waiting.rows(stream)
+        if stream not in self._store.streams():
+            return rows
+        return pl.concat([scan(self._store, stream), rows], how="diagonal_relaxed")
 
     # -- the index --------------------------------------------------------------------------
 

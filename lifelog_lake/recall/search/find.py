@@ -34,6 +34,7 @@ from lifelog_lake.recall.search.plan import Plan, wanted_words
 from lifelog_lake.recall.search.query import All, Node, Within, Words
 from lifelog_lake.recall.search.request import MOST_HITS, Order, Request
 from lifelog_lake.recall.search.snippets import Snippet, marked_tokens, snippet
+from lifelog_lake.recall.search.waiting import Outlet
 
 #: So many of the best are weighed by their age, and no list of the best is longer with it.
 WEIGHED = 1_000
@@ -79,16 +80,18 @@ class Found:
 
 
 class Finder:
-    """Answers requests on a lake; threads may share one."""
+    """Answers requests on a lake; threads may share one. ``outlet``: see :class:`SearchIndex`."""
 
     def __init__(
         self,
         home: Path,
         store: Store,
         clock: Clock | None = None,
+        *,
         meaning: Meaning | None = None,
+        outlet: Outlet | None = None,
     ) -> None:
-        self._index = SearchIndex(home, store, meant=meaning is not None)
+        self._index = SearchIndex(home, store, outlet, meant=meaning is not None)
         self._meaning = meaning
         self._clock = clock or SystemClock()
         self._moments: OrderedDict[str, _Moment] = OrderedDict()

@@ -5,7 +5,8 @@
     index/search/<lake id>/
       write.lock         held by the one that writes
       current.json       {"format", "generation", "directory", "meant"}: which of them is read
-      <directory>/       tantivy's files, and places.json: {stream: [version, print]}
+      <directory>/       tantivy's files, places.json: {stream: [version, print]}, and
+                         waiting.json: {entry: [ids of its rows in the spool]}
 
 What it was made of is kept beside it: how far each table's log was read (:class:`Place`). Documents
 are committed first and places written after, so a kill in between only has the same rows taken in
@@ -35,6 +36,7 @@ from lifelog_lake.lake.store import Store
 from lifelog_lake.locks import FileLock
 from lifelog_lake.recall.search.filling import Filled, Filler, read_places, write_places
 from lifelog_lake.recall.search.schema import FORMAT, schema
+from lifelog_lake.recall.search.waiting import Outlet, read_waiting
 from lifelog_lake.recall.tables import Tables
 
 CURRENT = "current.json"
@@ -58,10 +60,13 @@ class Opened:
 
 
 class SearchIndex:
-    """The index of a lake below a home's path. Safe in threads; processes have their own."""
+    """The index of a lake below a home's path. Safe in threads; processes have their own.
 
-    def __init__(self, home: Path, store: Store, *, meant: bool = False) -> None:
+    def __init__(
+        self, home: Path, store: Store, outlet: Outlet | None = None, *, meant: bool = False
+    ) -> None:
         self._store = store
+        self._outlet = outlet
         self._meant = meant
         self._identity = _identity(store)
         self._root = home / "index" / "search" / self._identity.lake_id
@@ -176,6 +181,7 @@ class SearchIndex:
         try:
             tantivy.Index.open(str(self._root / directory))
             read_places(self._root / directory)
+            read_waiting(self._root / directory)
         except (OSError, ValueError, KeyError, TypeError) as error:
             log.warning("search_index_made_anew", reason=type(error).__name__)
             return None
@@ -183,7 +189,8 @@ class SearchIndex:
 
     def _fill(self, directory: str, meant: bool, told: Callable[[int], None] | None) -> Filled:
         place = self._root / directory
-        return Filler(self._store, self._tables, place, told, meant=meant).run()
+        filler = Filler(self._store, self._tables, place, self._outlet, told, meant=meant)
+        return filler.run()
 
     def _make(self, told: Callable[[int], None] | None) -> Filled:
         before = self._current()
