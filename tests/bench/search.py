@@ -1,6 +1,7 @@
 """Search among two million documents: against SQLite's FTS5 and PostgreSQL 15, and against truth.
 
-Each engine answers the same questions by turns. Ours gives hits with snippets, the others rows.
+Each engine answers the same questions by turns: ten hits with id, time, text and a piece of it in
+which the found words are marked.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
@@ -113,9 +115,15 @@ def _questions(frame: pl.DataFrame) -> dict[str, list[Ask]]:
     many = frame.height
     rare, common, middle = words(2, 60), words(many / 25, many), words(many / 200, many / 25)
     texts = [frame["text"][rng.randrange(frame.height)].split() for _ in range(EACH)]
-    month = 30 * 86_400_000_000
-    last = int(frame["at"].dt.epoch("us").max())  # type: ignore[arg-type]
-    spans = [(end - month, end) for end in (rng.randint(last // 2 + month, last) for _ in common)]
+    ends = [
+        frame["at"][0].replace(hour=0) + timedelta(days=rng.randint(30, max(many // 1440 + 1, 30)))
+        for _ in common
+    ]
+    # Whole days, as the page asks for them.
+    spans = [
+        (int((end - timedelta(days=30)).timestamp() * 1e6), int(end.timestamp() * 1e6))
+        for end in ends
+    ]
     return {
         "a rare word": [Ask(kind="best", words=(one,)) for one in rare],
         "a common word": [Ask(kind="best", words=(one,)) for one in common],

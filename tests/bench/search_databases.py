@@ -20,6 +20,9 @@ import polars as pl
 from tests.bench.search_corpus import batches
 
 LIMIT = 10
+#: Why a row was found, as ours says it: about 200 characters.
+HEADLINE = "ts_headline('simple', text, q, 'MaxWords=32, MinWords=16')"
+PIECE = "snippet(words, 0, '[', ']', '…', 32)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,18 +69,25 @@ class Fts5:
     def ask(self, ask: Ask) -> int:
         said = f'"{" ".join(ask.words)}"' if ask.phrase else " ".join(ask.words)
         if ask.span is None:
+            # By rank it finds first and cuts then: a piece of the text for ten alone.
             rows = self._db.execute(
-                "SELECT d.id, d.text FROM (SELECT rowid, rank FROM words WHERE words MATCH ? "
-                "ORDER BY rank LIMIT ?) w JOIN docs d ON d.id = w.rowid ORDER BY w.rank",
+                f"SELECT d.id, d.at, d.text, w.piece FROM (SELECT rowid, rank, {PIECE} AS piece "
+                "FROM words WHERE words MATCH ? ORDER BY rank LIMIT ?) w "
+                "JOIN docs d ON d.id = w.rowid ORDER BY w.rank",
                 (said, LIMIT),
             )
-        else:
-            rows = self._db.execute(
-                "SELECT d.id, d.text FROM words w JOIN docs d ON d.id = w.rowid WHERE words MATCH ?"
-                " AND d.at >= ? AND d.at < ? ORDER BY d.at DESC LIMIT ?",
-                (said, *ask.span, LIMIT),
-            )
-        return len(rows.fetchall())
+            return len(rows.fetchall())
+        found = self._db.execute(
+            "SELECT d.id, d.at, d.text FROM words w JOIN docs d ON d.id = w.rowid "
+            "WHERE words MATCH ? AND d.at >= ? AND d.at < ? ORDER BY d.at DESC LIMIT ?",
+            (said, *ask.span, LIMIT),
+        ).fetchall()
+        ids = ",".join(str(row[0]) for row in found)
+        pieces = self._db.execute(
+            f"SELECT rowid, {PIECE} FROM words WHERE words MATCH ? AND rowid IN ({ids})", (said,)
+        )
+        assert len(pieces.fetchall()) == len(found)
+        return len(found)
 
     def close(self) -> None:
         self._db.close()
@@ -134,13 +144,15 @@ class Postgres:
         said = " ".join(ask.words)
         if ask.span is None:
             statement = (
-                f"SELECT id, text FROM docs, {make}('simple', $1) q WHERE words @@ q "
-                "ORDER BY ts_rank(words, q) DESC LIMIT 10"
+                f"SELECT id, at, text, {HEADLINE} FROM (SELECT id, at, text, q FROM docs, "
+                f"{make}('simple', $1) q WHERE words @@ q ORDER BY ts_rank(words, q) DESC "
+                f"LIMIT {LIMIT}) found"
             )
             return len(self._run(self._db.fetch(statement, said)))
         statement = (
-            f"SELECT id, text FROM docs, {make}('simple', $1) q WHERE words @@ q "
-            "AND at >= $2 AND at < $3 ORDER BY at DESC LIMIT 10"
+            f"SELECT id, at, text, {HEADLINE} FROM (SELECT id, at, text, q FROM docs, "
+            f"{make}('simple', $1) q WHERE words @@ q AND at >= $2 AND at < $3 "
+            f"ORDER BY at DESC LIMIT {LIMIT}) found"
         )
         return len(self._run(self._db.fetch(statement, said, *ask.span)))
 

@@ -26,12 +26,12 @@ from lifelog_lake.lake.logcheck import is_panic
 from lifelog_lake.lake.store import Store
 from lifelog_lake.recall.meaning.nearest import Asked, Fused, Meaning, fused, piece_of
 from lifelog_lake.recall.meaning.vectors import Near
-from lifelog_lake.recall.search import schema
+from lifelog_lake.recall.search import newest, schema
 from lifelog_lake.recall.search.documents import JOURNAL, Document, restored
 from lifelog_lake.recall.search.filling import Filled
 from lifelog_lake.recall.search.index import WAIT_S, Opened, SearchIndex, damaged
 from lifelog_lake.recall.search.plan import Plan, wanted_words
-from lifelog_lake.recall.search.query import All, Node, Within, Words
+from lifelog_lake.recall.search.query import Node, Words
 from lifelog_lake.recall.search.request import MOST_HITS, Order, Request
 from lifelog_lake.recall.search.snippets import Snippet, marked_tokens, snippet
 from lifelog_lake.recall.search.waiting import Outlet
@@ -156,8 +156,10 @@ class Finder:
             near = {} if moment.fused is None else moment.fused.near
             query = query if moment.fused is None else moment.fused.query
             if request.order == "newest":
-                behind = node if after is None else _behind(node, after)
-                page, following = _newest(opened.searcher, request, plan.of(behind), after)
+                search = newest.Search(
+                    searcher=opened.searcher, plan=plan, node=node, now_us=moment.at_us
+                )
+                page, following = _newest(search, request, after)
             else:
                 page, following = self._best(moment, request, query, after)
             wanted = tuple(wanted_words(node))
@@ -300,28 +302,11 @@ def _read_cursor(text: str, request: Request) -> _Cursor:
     return _Cursor(order=request.order, place=place, key=key)
 
 
-def _behind(node: Node, after: _Cursor) -> Node:
-    """What isn't newer than the last hit of the page before."""
-    return All(parts=(node, Within(end=after.place + 1)))
-
-
 def _newest(
-    searcher: tantivy.Searcher, request: Request, query: tantivy.Query, after: _Cursor | None
+    search: newest.Search, request: Request, after: _Cursor | None
 ) -> tuple[list[tuple[Document, float]], _Cursor | None]:
-    """A page by time, events of one moment by key."""
-    wanted = request.limit + 1
-    portion = wanted + 16
-    while True:
-        hits = searcher.search(query, portion, count=False, order_by_field="at").hits
-        found = [_document(searcher, address) for _, address in hits]
-        if len(hits) == portion:  # of the last moment there may be more
-            found = [one for one in found if one.at > found[-1].at]
-        found.sort(key=lambda one: (-one.at, one.key))
-        if after is not None:
-            found = [one for one in found if (-one.at, one.key) > (-after.place, after.key)]
-        if len(hits) < portion or len(found) >= wanted:
-            break
-        portion *= 4
+    behind = None if after is None else (after.place, after.key)
+    found = search.page(request.limit + 1, behind)
     page = [(one, 0.0) for one in found[: request.limit]]
     if len(found) <= request.limit:
         return page, None

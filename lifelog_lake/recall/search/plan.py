@@ -10,8 +10,12 @@ from tantivy import FieldType, Occur
 from tantivy import Query as Found
 
 from lifelog_lake.clock import MAX_US, MIN_US
+from lifelog_lake.recall.search.documents import DAY_US
 from lifelog_lake.recall.search.query import All, Any, Named, Node, Not, Within, Words
-from lifelog_lake.recall.search.schema import PIECE
+from lifelog_lake.recall.search.schema import HOUR_US, PIECE, UTC_DAY, UTC_HOUR
+
+#: In a longer range it is quicker to look at all times.
+LISTED_US = 200 * DAY_US
 
 
 class Plan:
@@ -47,6 +51,7 @@ class Plan:
 
     def _all(self, parts: tuple[Node, ...]) -> Found:
         """What must not be there is taken from what must: nobody goes through all the rest."""
+        parts = in_one_range(parts)
         wanted = [(Occur.Must, self.of(part)) for part in parts if not isinstance(part, Not)]
         if not wanted:
             wanted = [(Occur.Must, _unweighted(Found.all_query()))]
@@ -81,14 +86,41 @@ class Plan:
         return Found.term_query(self._schema, name, value, index_option="basic")
 
     def _within(self, node: Within) -> Found:
+        """Of a short range the days and hours that lie in it, and at its ends the exact times."""
+        start = MIN_US if node.start is None else node.start
+        end = MAX_US + 1 if node.end is None else node.end
+        first, last = -(-start // HOUR_US), end // HOUR_US
+        if end - start > LISTED_US or first >= last:
+            return self._range("at", start, end)
+        first_day, last_day = -(-first // 24), last // 24
+        if first_day < last_day:
+            listed = [
+                (UTC_HOUR, first, first_day * 24),
+                (UTC_DAY, first_day, last_day),
+                (UTC_HOUR, last_day * 24, last),
+            ]
+        else:
+            listed = [(UTC_HOUR, first, last)]
+        ends = [("at", start, first * HOUR_US), ("at", last * HOUR_US, end)]
+        each = [self._range(*one) for one in (*listed, *ends) if one[1] < one[2]]
+        return Found.boolean_query([(Occur.Should, one) for one in each])
+
+    def _range(self, name: str, start: int, end: int) -> Found:
+        """From a value on, until another one."""
         return Found.range_query(
-            self._schema,
-            "at",
-            FieldType.Integer,
-            MIN_US if node.start is None else node.start,
-            MAX_US if node.end is None else node.end,
-            include_upper=node.end is None,
+            self._schema, name, FieldType.Integer, start, end, include_upper=False
         )
+
+
+def in_one_range(parts: tuple[Node, ...]) -> tuple[Node, ...]:
+    """Parts that must all be there, with one range of all that bound the time."""
+    times = [part for part in parts if isinstance(part, Within)]
+    if not times:
+        return parts
+    start = max((one.start for one in times if one.start is not None), default=None)
+    end = min((one.end for one in times if one.end is not None), default=None)
+    others = tuple(part for part in parts if not isinstance(part, Within))
+    return (*others, Within(start=start, end=end))
 
 
 def _unweighted(query: Found) -> Found:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -35,6 +34,7 @@ MOST_EDITS = 2
 FIELDS = ("tag", "stream", "device", "app", "site", "before", "after")
 _OPERATORS = ("AND", "OR", "NOT")
 _ENDS = frozenset(' \t\n\r\f\v()"')
+_UNUSABLE = re.compile("[\0\ud800-\udfff]")
 _NAME = re.compile(r"([^\W\d_]{2,}):")
 _SUFFIX = re.compile(r"(?:\*|~(\d*))$")
 
@@ -102,9 +102,8 @@ def parse(text: str) -> Node:
         raise QueryError(
             f"A query has at most {MOST_CHARACTERS:,} characters.", MOST_CHARACTERS, hint="Cut it."
         )
-    for place, character in enumerate(text):
-        if character == "\0" or unicodedata.category(character) == "Cs":
-            raise QueryError("A query can't hold this character.", place, hint="Leave it out.")
+    if found := _UNUSABLE.search(text):
+        raise QueryError("A query can't hold this character.", found.start(), hint="Leave it out.")
     return _Parser(text).parse()
 
 

@@ -8,7 +8,7 @@ import tantivy
 
 from lifelog_lake.recall.meaning import pieces
 from lifelog_lake.recall.search import words
-from lifelog_lake.recall.search.documents import Document
+from lifelog_lake.recall.search.documents import DAY_US, Document
 
 #: Raised whenever documents get other fields: an index of another one is made anew.
 FORMAT = f"2.{words.VERSION}"
@@ -18,6 +18,9 @@ _NAMES = ("key", "stream", "device", "tag", "site")
 PIECE = "piece"
 #: What facets are counted by: names as they are shown.
 STREAM, DEVICE, TAG, DAY = "by_stream", "by_device", "by_tag", "by_day"
+#: When it began, for ranges: their documents are listed, and nobody goes through all the times.
+UTC_DAY, UTC_HOUR = "utc_day", "utc_hour"
+HOUR_US = DAY_US // 24
 
 
 def schema() -> tantivy.Schema:
@@ -32,7 +35,8 @@ def schema() -> tantivy.Schema:
     builder.add_text_field(PIECE, fast=True, tokenizer_name="raw", index_option="basic")
     builder.add_integer_field("at", fast=True)
     builder.add_integer_field(DAY, fast=True)
-    builder.add_integer_field("days", indexed=True)
+    for name in ("days", UTC_DAY, UTC_HOUR):
+        builder.add_integer_field(name, indexed=True)
     builder.add_bytes_field("document", stored=True)
     return builder.build()
 
@@ -60,6 +64,8 @@ def indexed(document: Document, *, meant: bool = False) -> tantivy.Document:
         made.add_text("site", name)
     made.add_integer("at", document.at)
     made.add_integer(DAY, document.day)
+    made.add_integer(UTC_DAY, document.at // DAY_US)
+    made.add_integer(UTC_HOUR, document.at // HOUR_US)
     for day in document.days:
         made.add_integer("days", day)
     for name in pieces.named(document) if meant else ():
