@@ -16,13 +16,13 @@ import typer
 
 from lifelog_lake.cli.entries import Fields, File, audit, opened_journal
 from lifelog_lake.cli.event import HubOption, one_line
-from lifelog_lake.cli.hub import Hub
 from lifelog_lake.cli.options import HomeOption, JsonOption, extra, home_path
 from lifelog_lake.cli.output import err, number, say, say_json
 from lifelog_lake.cli.progress import Shown, bar
 from lifelog_lake.errors import UsageError
 
 if TYPE_CHECKING:
+    from lifelog_lake.cli.hub import Hub
     from lifelog_lake.recall.journal.journal import Journal
 
 
@@ -65,6 +65,8 @@ def export(
     with contextlib.ExitStack() as held:
         shown = held.enter_context(bar("Exporting", "entries" if hub is None else "bytes"))
         if hub is not None:
+            from lifelog_lake.cli.hub import Hub
+
             pieces = _from_hub(Hub.at(hub, home_path(context, home)), kind, shown, history=history)
         else:
             journal, opened = held.enter_context(opened_journal(context, home))
@@ -141,6 +143,8 @@ def import_(
     by_name = file.suffix.lower().removeprefix(".").replace("ndjson", "jsonl")
     kind = _format(format_ or by_name, ("json", "jsonl", "zip", "csv"))
     if hub is not None:
+        from lifelog_lake.cli.hub import Hub
+
         with File.opened(file) as opened:
             where = Hub.at(hub, home_path(context, home))
             done = where.bring(opened, kind, columns, dry_run=dry_run)
