@@ -43,6 +43,10 @@ class BudgetSettings(Section):
         "lifecycle and journal.",
     )
 
+    def most_uploaded(self, span: str) -> int:
+        """Bytes that may be uploaded in an ``hour`` or a ``day``; 0 = any."""
+        return {"hour": self.upload_bytes_per_hour, "day": self.upload_bytes_per_day}[span]
+
     def cpu_share(self, collector: str) -> float | None:
         """Processor seconds a second that a collector may take; None = any."""
         percent = self.cpu_percent_by_collector.get(collector, self.cpu_percent)

@@ -170,6 +170,11 @@ def budget_lines(said: Mapping[str, object]) -> Iterator[str]:
         used.append(f"{name} {cpu}, {memory}" + (f", step {level} down" if level else ""))
     if used:
         yield f"Uses      {'; '.join(used)}"
+    for name, one in (budget.get("uploaded") or {}).items():
+        used_up = "" if one["bytes"] < one["limit_bytes"] else ", used up"
+        yield f"Uploaded  {size(one['bytes'])} of {size(one['limit_bytes'])} this {name}{used_up}"
+    if budget.get("battery"):
+        yield "Battery   the machine runs on it; capture keeps to [budgets] battery_level"
     for label, key, words in (("Waiting", "spool", "of"), ("Disk", "disk", "free, limit")):
         if room := budget.get(key):
             left_s = room["left_s"]

@@ -18,7 +18,7 @@ from pathlib import Path
 import psutil
 import structlog
 
-from lifelog_lake import levels
+from lifelog_lake import levels, uploaded
 from lifelog_lake.budget_settings import BudgetSettings
 from lifelog_lake.clock import Clock
 from lifelog_lake.collect.process import Child
@@ -114,8 +114,18 @@ class Budgets:
             },
             "memory_bytes": {name: self.settings.most_memory(name) for name in self._uses},
             "battery": self._battery,
+            "uploaded": self._uploaded(),
             "spool": self._room(1, self.spool.max_bytes, 1),
             "disk": self._room(2, self.spool.min_free_bytes, -1),
+        }
+
+    def _uploaded(self) -> dict[str, dict[str, int]]:
+        """Of this hour and day, where there is a budget of it."""
+        used = uploaded.add(uploaded.read(self.run), 0, self.clock.wall_us())
+        return {
+            name: {"bytes": count, "limit_bytes": most}
+            for name, (_, count) in used.items()
+            if (most := self.settings.most_uploaded(name))
         }
 
     def _room(self, column: int, limit: int, way: int) -> dict[str, object] | None:

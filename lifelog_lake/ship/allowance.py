@@ -12,15 +12,13 @@ import subprocess
 import threading
 from pathlib import Path
 
-import orjson
 import structlog
 
+from lifelog_lake import uploaded
 from lifelog_lake.budget_settings import BudgetSettings
-from lifelog_lake.clock import US_PER_S, Clock, iso
-from lifelog_lake.fsio import temporary_beside
+from lifelog_lake.clock import Clock, iso
+from lifelog_lake.uploaded import LENGTHS_US
 
-NAME = "uploads.json"
-HOUR_US, DAY_US = 3600 * US_PER_S, 86_400 * US_PER_S
 #: How long what NetworkManager said holds.
 METERED_S = 60.0
 #: Most that may be saved up, seconds' worth.
@@ -37,20 +35,16 @@ class Allowance:
     def __init__(self, settings: BudgetSettings, clock: Clock, run: Path) -> None:
         self._settings = settings
         self._clock = clock
-        self._path = run / NAME
+        self._run = run
         self._lock = threading.Lock()
-        self._used = self._read()
+        self._used = uploaded.read(run)
         self._ready_s = clock.monotonic_s()
         self._metered: tuple[float, bool] = (float("-inf"), False)
 
     def spend(self, count: int) -> None:
         """Before so many bytes go out: count them, and wait until the rate allows them."""
         with self._lock:
-            now_us = self._clock.wall_us()
-            for name, length_us in (("hour", HOUR_US), ("day", DAY_US)):
-                began, used = self._used[name]
-                begin = now_us - now_us % length_us
-                self._used[name] = (begin, (used if began == begin else 0) + count)
+            self._used = uploaded.add(self._used, count, self._clock.wall_us())
             rate = self._settings.upload_bytes_per_s
             if not rate:
                 return
@@ -62,36 +56,22 @@ class Allowance:
 
     def require(self) -> None:
         """Raise :class:`Held` if nothing but what ships first may go out now."""
-        now_us = self._clock.wall_us()
-        for name, length_us, most in (
-            ("hour", HOUR_US, self._settings.upload_bytes_per_hour),
-            ("day", DAY_US, self._settings.upload_bytes_per_day),
-        ):
-            began, used = self._used[name]
-            if most and began == now_us - now_us % length_us and used >= most:
+        for name, (began, used) in uploaded.add(self._used, 0, self._clock.wall_us()).items():
+            most = self._settings.most_uploaded(name)
+            if most and used >= most:
                 raise Held(
                     f"{used} bytes were uploaded this {name}, the budget is {most}: "
-                    f"it goes on at {iso(began + length_us)}."
+                    f"it goes on at {iso(began + LENGTHS_US[name])}."
                 )
         if self._settings.on_metered == "first" and self._on_metered():
             raise Held("The network is metered: only pulses, lifecycle and journal are shipped.")
 
     def keep(self) -> None:
         """Remember what was used."""
-        temporary = temporary_beside(self._path)
         try:
-            temporary.write_bytes(orjson.dumps(self._used))
-            temporary.replace(self._path)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
+            uploaded.write(self._run, self._used)
+        except OSError as error:  # a full disk: it is counted on here
             structlog.get_logger().warning("uploads_not_kept", reason=error.strerror)
-
-    def _read(self) -> dict[str, tuple[int, int]]:
-        try:
-            said = orjson.loads(self._path.read_bytes())
-            return {name: (int(said[name][0]), int(said[name][1])) for name in ("hour", "day")}
-        except (OSError, ValueError, KeyError, TypeError, IndexError):
-            return {"hour": (0, 0), "day": (0, 0)}
 
     def _on_metered(self) -> bool:
         looked_s, metered = self._metered

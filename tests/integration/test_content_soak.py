@@ -62,7 +62,7 @@ def test_each_kind_is_found_on_the_device_and_by_the_hub(
 ) -> None:
     device.configure(SETTINGS.format(aw.url))
     init_lake(device.home)
-    env = xvfb.env | sound.env
+    env = xvfb.env | sound.env | {"LIFELOG_COLLECTORS__ACTIVITYWATCH__ENABLED": "true"}
     # Black and mute: the device says so itself, the hub when the rows have come.
     supervisor = run(device, env)
     wait_for(lambda: device.status()["screen"]["reason"] == BLACK, "a black display is told")

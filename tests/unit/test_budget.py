@@ -8,8 +8,9 @@ from typing import Any, cast
 
 import pytest
 
-from lifelog_lake import levels
+from lifelog_lake import levels, uploaded
 from lifelog_lake.budget_settings import BudgetSettings
+from lifelog_lake.cli.status import budget_lines
 from lifelog_lake.collect import budget
 from lifelog_lake.collect.budget import Budgets
 from lifelog_lake.collect.process import Child, ChildSpec
@@ -172,6 +173,20 @@ def test_the_forecast_says_when_it_is_full(tmp_path: Path) -> None:
     spool, disk = cast("dict[str, Any]", told["spool"]), cast("dict[str, Any]", told["disk"])
     assert spool["left_s"] == pytest.approx(70 * 60)
     assert disk["left_s"] == pytest.approx(150 * 60)
+
+
+def test_status_tells_use_against_budget(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, Eater("eater"), cpu_percent=50.0, upload_bytes_per_day=100 * MIB)
+    uploaded.write(tmp_path, uploaded.add({}, 100 * MIB, bench.clock.wall_us()))
+    bench.live(2.0)
+    child = {"cpu_percent": 12.3, "rss_bytes": 50 * MIB}
+    told = list(budget_lines({"budget": bench.budgets.told(), "children": {"eater": child}}))
+    assert told == [
+        "Uses      eater 12 of 50 % CPU, 50.0 MiB of 1.0 GiB",
+        "Uploaded  100 MiB of 100 MiB this day, used up",
+    ]
+    bench.clock.s += 86_400
+    assert cast("Any", bench.budgets.told())["uploaded"]["day"]["bytes"] == 0
 
 
 def test_what_an_earlier_supervisor_left_does_not_count(tmp_path: Path) -> None:
