@@ -21,33 +21,30 @@ from types import FrameType
 
 import structlog
 
-from lifelog_lake import __version__, hub_care, twin
+from lifelog_lake import __version__
 from lifelog_lake.clock import US_PER_S, Clock, SystemClock
-from lifelog_lake.collect import health, registry
+from lifelog_lake.collect import registry
 from lifelog_lake.collect.aw_check import COLLECTOR as ACTIVITYWATCH
 from lifelog_lake.collect.aw_watch import AwWatch
 from lifelog_lake.collect.budget import Budgets
 from lifelog_lake.collect.clocks import ClockWatch
-from lifelog_lake.collect.endpoint import Endpoint, Snapshot
+from lifelog_lake.collect.endpoint import Endpoint
 from lifelog_lake.collect.exclusions import Exclusions
 from lifelog_lake.collect.freshness import Freshness
 from lifelog_lake.collect.last_run import tell_crash
 from lifelog_lake.collect.missed import Missed
 from lifelog_lake.collect.process import Backoff, Child, ChildSpec, Message
 from lifelog_lake.collect.recorder import Recorder
-from lifelog_lake.collect.runner import describe
+from lifelog_lake.collect.reports import Reports
 from lifelog_lake.collect.service import ServiceBeat
 from lifelog_lake.config import CONFIG_NAME
-from lifelog_lake.errors import LifelogError
 from lifelog_lake.home import Home
 from lifelog_lake.locks import FileLock
 from lifelog_lake.pause import Pause, paused
 from lifelog_lake.sdnotify import Notifier
-from lifelog_lake.spool import Spool, StreamStats
+from lifelog_lake.spool import Spool
 
 SHIPPER = "ship"
-#: How long a stream's lock is waited for: a child that is stopped may hold it.
-LOCK_S = 2.0
 
 #: Kinds of lifecycle rows for a child's change of state: on entering it, on leaving it.
 _ENTERED = {"unavailable": "unavailable", "full": "full", "error": "error"}
@@ -115,9 +112,6 @@ class Supervisor:
         ]
         self._disabled = {name: streams[name] for name in streams if name not in enabled}
         self._pause: Pause | None = None
-        self._last_stats: dict[str, StreamStats] = {}
-        self._started_us = 0
-        self._started_s = 0.0
 
     def stop(self) -> None:
         """Ask :meth:`run` to end; safe from any thread and in a signal handler."""
@@ -163,7 +157,20 @@ class Supervisor:
             self._recorder, self._clock, settings.budgets, self._home.run, settings.spool
         )
         self._service = ServiceBeat(Notifier(), self._timing.late_s)
-        self._started_us, self._started_s = self._clock.wall_us(), self._now_s()
+        self._reports = Reports(
+            home=self._home,
+            clock=self._clock,
+            spool=self._spool,
+            recorder=self._recorder,
+            children=self._children,
+            disabled=self._disabled,
+            budgets=self._budgets,
+            activitywatch=self._aw,
+            endpoint=self._endpoint,
+            on_status=self._on_status,
+            started_us=self._clock.wall_us(),
+            started_s=self._now_s(),
+        )
         tell_crash(self._home, self._spool, self._recorder, self._clock)
         self._recorder.lifecycle("started", reason=f"version {__version__}")
         self._look_at_pause()
@@ -208,10 +215,10 @@ class Supervisor:
         self._aw.look()
         if now_s >= self._pulse_at_s:
             self._pulse_at_s = now_s + timing.pulse_s
-            self._write_pulse()
+            self._reports.pulse()
         if now_s >= self._status_at_s:
             self._status_at_s = now_s + timing.status_s
-            self._write_status("running")
+            self._reports.status("running", self._pause)
 
     def _take_messages(self, timeout_s: float) -> None:
         """Wait for a line, then take all that have come."""
@@ -291,6 +298,13 @@ class Supervisor:
         wait_s = child.next_start_s - now_s
         self._tell(child, "restarted", reason=f"{reason}; started again in {wait_s:.0f} s")
 
+    def _tell(self, child: Child, kind: str, reason: str | None = None) -> None:
+        """One lifecycle row a stream of the child, or one if it has none."""
+        for stream in child.spec.streams or (None,):
+            self._recorder.lifecycle(
+                kind, collector=child.spec.name, stream=stream, reason=reason or None
+            )
+
     # --- the machine and the person -----------------------------------------------------------
 
     def _look_at_clocks(self) -> bool:
@@ -319,84 +333,12 @@ class Supervisor:
         before, self._pause = self._pause, paused(self._home.path, self._clock)
         if before is None and self._pause is not None:
             self._recorder.lifecycle(
-                "paused", at=max(self._pause.since_us, self._started_us),
+                "paused", at=max(self._pause.since_us, self._reports.started_us),
                 extra={"until": self._pause.until_us},
             )  # fmt: skip
         elif before is not None and self._pause is None:
             ended_us = self._clock.wall_us()
             self._recorder.lifecycle("resumed", at=min(before.until_us or ended_us, ended_us))
-
-    # --- reports ------------------------------------------------------------------------------
-
-    def _tell(self, child: Child, kind: str, reason: str | None = None) -> None:
-        """One lifecycle row a stream of the child, or one if it has none."""
-        for stream in child.spec.streams or (None,):
-            self._recorder.lifecycle(
-                kind, collector=child.spec.name, stream=stream, reason=reason or None
-            )
-
-    def _usage(self, mark: str) -> dict[str, tuple[float, int] | None]:
-        now_s = self._now_s()
-        return {child.spec.name: child.usage(mark, now_s) for child in self._children}
-
-    def _checks(self) -> dict[str, object]:
-        care = hub_care.read(self._home.run)
-        other = twin.read(self._home.run)
-        return health.checks(self._children, self._aw.result, care, other)
-
-    def _write_pulse(self) -> None:
-        self._last_stats = stats = self._last_stats | self._stats()
-        for child in self._children:
-            child.know_rows(stats)
-        data = health.pulse_data(
-            self._home,
-            self._children,
-            self._disabled,
-            stats,
-            uptime_s=self._now_s() - self._started_s,
-            usage=self._usage("pulse"),
-        )
-        waiting = sum(one.pending_bytes for one in stats.values())
-        self._budgets.fill(waiting, health.disk_free_bytes(self._home.spool))
-        extra = self._checks() | {"ship_every_s": self._home.settings.ship.every_s}
-        self._recorder.write("pulse", data=data, extra=extra)
-        self._endpoint.open()  # again, if its port was taken
-
-    def _stats(self) -> dict[str, StreamStats]:
-        try:
-            return self._spool.stats(within_s=LOCK_S)
-        except (OSError, LifelogError) as error:  # a failing disk must not end the supervision
-            self._log.warning("spool_not_read", reason=describe(error))
-            return {}
-
-    def _write_status(self, state: str) -> None:
-        data = health.status_data(
-            self._home,
-            self._children,
-            now_us=self._clock.wall_us(),
-            boot_id=self._clock.boot_id(),
-            started_us=self._started_us,
-            pause=self._pause,
-            rows_waiting=self._recorder.waiting,
-            state=state,
-            usage=self._usage("status"),
-            checks=self._checks()
-            | {"endpoint": self._endpoint.told(), "budget": self._budgets.told()},
-        )
-        self._endpoint.show(
-            Snapshot(
-                status=data,
-                stats=self._last_stats,
-                own_bytes=self._spool.written_bytes(),
-                at_s=self._now_s(),
-            )
-        )
-        try:
-            health.write_status(self._home.run, data)
-        except OSError as error:  # a full disk: the pulse says so, and the screen still can
-            self._log.warning("status_not_written", reason=error.strerror)
-        if self._on_status is not None:
-            self._on_status(data)
 
     # --- the end ------------------------------------------------------------------------------
 
@@ -413,9 +355,9 @@ class Supervisor:
             self._tell(child, "stopped")
         self._missed.close(self._children)
         self._recorder.lifecycle("stopped")
-        self._write_pulse()
+        self._reports.pulse()
         self._end_children(shipper, kill_at_s)
-        self._write_status("stopped")
+        self._reports.status("stopped", self._pause)
 
     def _end_children(self, children: Sequence[Child], kill_at_s: float) -> None:
         for child in children:
