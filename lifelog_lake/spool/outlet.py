@@ -14,7 +14,15 @@ from lifelog_lake import fsio
 from lifelog_lake.clock import Clock
 from lifelog_lake.spool import blobs
 from lifelog_lake.spool.files import StreamFiles
-from lifelog_lake.spool.segment import NO_ROOM, Line, SegmentName, parse, parse_name, scan
+from lifelog_lake.spool.segment import (
+    NO_ROOM,
+    Line,
+    SegmentName,
+    last_record,
+    parse,
+    parse_name,
+    scan,
+)
 from lifelog_lake.spool.state import StreamState
 
 BATCH_BYTES = 8 * 2**20
@@ -431,7 +439,10 @@ def _first_at(content: bytes, acked: int) -> int | None:
 
 
 def _last_at(content: bytes, acked: int) -> int | None:
-    return _at(max(_records(content, acked), key=lambda line: line.seq, default=None))
+    last = last_record(content)
+    if last is None:  # damage at the end, or no record at all
+        last = max(_records(content, acked), key=lambda line: line.seq, default=None)
+    return _at(last if last is not None and last.seq > acked else None)
 
 
 def _at(line: Line | None) -> int | None:

@@ -124,6 +124,20 @@ def scan(data: bytes, start: int = 0) -> Iterator[Line | Damage]:
         position = following
 
 
+def last_record(data: bytes) -> Line | None:
+    """The last record, from the end on; None if damage comes before it, or there is none."""
+    end = len(data.rstrip(b"\0"))
+    while end > 0:
+        begin = data.rfind(b"\n", 0, end - 1) + 1
+        line = parse(data, begin)
+        if line is None or line.end != end:
+            return None
+        if line.kind == b"R":
+            return line
+        end = begin
+    return None
+
+
 def torn_from(data: bytes, damage: Damage) -> int:
     """Where, in damage at the end of a segment, the unfinished line begins (rule 4)."""
     return data.rfind(b"\n", damage.start, damage.end) + 1 or damage.start

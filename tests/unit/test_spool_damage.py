@@ -15,7 +15,8 @@ from lifelog_lake.errors import SpoolError
 from lifelog_lake.home import Home, open_home
 from lifelog_lake.lake.verify import verify
 from lifelog_lake.ship import Shipper
-from lifelog_lake.spool import Batch, Record, Spool, check
+from lifelog_lake.spool import Batch, Record, Spool, check, segment
+from lifelog_lake.spool.segment import Line, last_record, scan
 from lifelog_lake.spool.state import parse_state
 from tests.helpers import (
     FixedClock,
@@ -394,3 +395,27 @@ def test_check_refuses_what_is_no_spool(tmp_path: Path) -> None:
     (home.spool / "format.json").write_text('{"format": 2}')
     with pytest.raises(SpoolError, match="format 2"):
         check(home.path)
+
+
+def test_the_last_record_is_found_from_the_end_or_left_to_a_whole_look() -> None:
+    def payload(seq: int) -> bytes:
+        return json.dumps({"at": seq}).encode()
+
+    lines = [segment.frame(b"H", 0, b"{}")]
+    for seq in (0, 2):
+        lines += [segment.frame(b"R", n, payload(n)) for n in (seq, seq + 1)] + [
+            segment.frame(b"C", seq + 1, b"{}")
+        ]
+    whole = b"".join(lines)
+    assert last_record(lines[0] + bytes(9)) is None
+    for content in (whole, whole + bytes(50)):
+        last = last_record(content)
+        assert last is not None
+        assert (last.seq, last.payload) == (3, payload(3))
+    for place in range(len(whole)):
+        for damaged in (whole[:place], whole[:place] + b"?" + whole[place + 1 :]):
+            records = [
+                line for line in scan(damaged) if isinstance(line, Line) and line.kind == b"R"
+            ]
+            found = last_record(damaged)
+            assert found is None or found == records[-1]
