@@ -214,9 +214,11 @@ def test_it_fits_a_phone_and_the_dark(
     hub: Hub, visit: Opener, screenshots: Path, size: tuple[int, int], dark: bool
 ) -> None:
     opened = visit(hub, PAGE, size, dark=dark)
-    expect(opened.locator(".ll-set-audit, .ll-set-limits")).to_have_count(2)
+    expect(opened.locator(".ll-set-limits")).to_be_visible()
     create(opened, f"{size[0]} {dark}", "read", "write")
+    expect(opened.locator(".ll-set-audit tbody tr").first).to_contain_text(f"{size[0]} {dark}")
     assert opened.evaluate("document.documentElement.scrollWidth") <= size[0]
+    assert opened.locator(".ll-tabs").evaluate("(tabs) => tabs.scrollWidth <= tabs.clientWidth")
     name = f"settings-{size[0]}-{'dark' if dark else 'light'}"
     opened.screenshot(path=screenshots / f"{name}.png", full_page=True)
     row(opened, f"{size[0]} {dark}").get_by_role("button", name="Revoke").click()

@@ -23,7 +23,7 @@ function render({ el }) {
     tokens.card, password.card,
     settingsCard("lake", "Lake", "Where everything is kept.", lake, h("div", {}, look)),
     settingsCard("limits", "Files", "What may be attached to an entry.", limits),
-    settingsCard("audit", "Who did what", "The newest lines of the audit: ids and counts, never content.", audit, h("div", {}, more)));
+    settingsCard("audit", "Who did what", "The newest lines of the audit: ids, counts and names of tokens, never content.", audit, h("div", {}, more)));
   el.append(root);
 
   async function loadSettings() {
