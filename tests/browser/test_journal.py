@@ -87,7 +87,14 @@ def test_quick_add_and_cards(hub: Hub, visit: Opener, seen: Seen) -> None:
     assert page.evaluate("window.hurt") is None
     assert "\u202e" not in page.locator("body").inner_text()
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE[0]
-
+    page.locator(CARD).first.click()
+    detail = page.get_by_role("dialog", name="Entry", exact=True)
+    expect(detail.locator("h2")).to_contain_text("<script>window.hurt=1</script>[U+202E]gnp.exe")
+    body = detail.locator(".ll-sheet-body")
+    assert body.evaluate("body => body.scrollWidth <= body.clientWidth")
+    assert page.evaluate("window.hurt") is None
+    detail.get_by_role("button", name="Close").click()
+    expect(detail).to_be_hidden()
     said = page.locator(".ll-quick-said")
     page.route("**/lifelog/api/events", lose_answer, times=1)
     quick_add(page, "Only once")
