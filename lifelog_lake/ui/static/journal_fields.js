@@ -1,7 +1,7 @@
-// The fields of the form. Each is {name, label, root, get, set, text, fault, tell, other}: get gives a
-// text to compare by, `value` what is sent, `text` what a person reads of another version.
+// The fields of the form. `get` and `set` are of what a field holds, as text to compare by; `of` is the
+// same of an entry; `value` is what is sent (it may throw), `show` what a person reads of another version.
 
-/** A time in ms as a date field has it, in the browser's zone. */
+/** A time as a date field has it, in the browser's zone. */
 function localInput(at) {
   const two = (number) => String(number).padStart(2, "0");
   const day = [String(at.getFullYear()).padStart(4, "0"), two(at.getMonth() + 1), two(at.getDate())].join("-");
