@@ -27,6 +27,7 @@ from lifelog_lake.errors import (
     Locked,
     SpoolFull,
     SpoolWriteFailed,
+    Transient,
     UnknownEntry,
     UsageError,
 )
@@ -51,6 +52,7 @@ _STATUS: tuple[tuple[type[LifelogError], int], ...] = (
     (Locked, 503),
     (SpoolFull, 507),
     (SpoolWriteFailed, 507),
+    (Transient, 503),
 )
 _DESCRIBED = "See openapi.json for what is taken here."
 _HINTS = {

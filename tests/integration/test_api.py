@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import io
 import json
+import sqlite3
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,16 +17,21 @@ from pathlib import Path
 import pytest
 import requests
 
+from lifelog_lake.clock import US_PER_S
+from lifelog_lake.errors import Transient
 from lifelog_lake.lake import require_known
 from lifelog_lake.server import identity
 from lifelog_lake.server.api.limits import NAMES
+from lifelog_lake.server.api.repeats import Repeats
 from lifelog_lake.server.audit import NAME as AUDIT
 from lifelog_lake.server.audit import Audit
+from lifelog_lake.server.problem import problem_of
 from lifelog_lake.server.secret import read_password, read_token
 from lifelog_lake.server.throttle import BURST
 from lifelog_lake.server.tokens import SCOPES, Tokens
 from tests.browser.hub import lasting, minutes_ago, ship_events
 from tests.fixtures.api import GIVEN, PNG, Api, Served, problem, served_api
+from tests.helpers import FixedClock
 
 EVERYTHING = {
     "title": "Grüße aus العربية 🎉",
@@ -200,12 +207,38 @@ def test_a_request_that_is_sent_again_is_done_once(api: Api, apis: dict[str, Api
 def test_a_crash_behind_the_write_doubles_nothing(api: Api, hub: Served) -> None:
     body, head = {"title": "cut", "tags": ["cut"]}, {"Idempotency-Key": "word-cut"}
     first = api.post("events", json=body, headers=head).json()
-    import sqlite3
+    db = sqlite3.connect(hub.home.path / "index" / "repeats.db", timeout=60, isolation_level=None)
+    with contextlib.closing(db):
+        db.execute("UPDATE request SET status = NULL, body = NULL WHERE key = 'word-cut'")
+        assert api.post("events", json=body, headers=head).json()["id"] == first["id"]
+        assert len(api.get("events", params={"tag": "cut"}).json()["events"]) == 1
+        # On another day the word stands for another request, and nothing of it is swallowed.
+        db.execute("UPDATE request SET at = at - 86400000001 WHERE key = 'word-cut'")
+        other = api.post("events", json=body | {"title": "cut 2"}, headers=head)
+        assert (other.status_code, other.json()["title"]) == (201, "cut 2")
+        assert len(api.get("events", params={"tag": "cut"}).json()["events"]) == 2
 
-    with sqlite3.connect(hub.home.path / "index" / "repeats.db", timeout=60) as db:
-        db.execute("DELETE FROM request WHERE key = 'word-cut'")  # as if it hadn't come so far
-    assert api.post("events", json=body, headers=head).json()["id"] == first["id"]
-    assert len(api.get("events", params={"tag": "cut"}).json()["events"]) == 1
+
+def test_a_damaged_file_of_repeats_is_made_anew_and_a_full_disk_is_said(tmp_path: Path) -> None:
+    clock = FixedClock(1_800_000_000 * US_PER_S)
+    (tmp_path / "index").mkdir()
+    (tmp_path / "index" / "repeats.db").write_bytes(b"no database" * 1000)
+    with contextlib.closing(Repeats(tmp_path, clock)) as repeats:
+        assert repeats.begin("me", "word", b"1").answer is None
+        repeats.end("me", "word", (201, b"done"))
+        assert repeats.begin("me", "word", b"1").answer == (201, b"done")
+        # A clock that was a year ahead and is set back: the key isn't taken for a year.
+        clock.now_us += 365 * 86_400 * US_PER_S
+        repeats.begin("me", "ahead", b"1")
+        repeats.end("me", "ahead", (201, b"done"))
+        clock.now_us -= 365 * 86_400 * US_PER_S
+        assert repeats.begin("me", "ahead", b"2").answer is None
+        repeats._db().execute("PRAGMA max_page_count = 1")  # as many as there are: no room
+        repeats.end("me", "ahead", (201, bytes(100_000)))  # what was asked for is done
+        with pytest.raises(Transient, match="full") as full:  # noqa: PT012 - one of them is the last
+            for number in range(100):
+                repeats.begin("me", f"{number:0255}", b"1")
+    assert problem_of(full.value).status == 503
 
 
 # --- files ----------------------------------------------------------------------------------------

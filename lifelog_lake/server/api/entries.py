@@ -106,8 +106,8 @@ class EventsHandler(ApiHandler):
         ids: list[str] = []
         record = self.audit("entry.create", entries=ids)
 
-        def write() -> Written:
-            entries = _create(self.work, given, self.caller.id, key)
+        def write(begun_at: int) -> Written:
+            entries = _create(self.work, given, self.caller.id, key, begun_at)
             ids.extend(entry.id for entry in entries)
             METER.wrote("journal", len(entries))
             record()
@@ -198,26 +198,28 @@ class EventHandler(ApiHandler):
 
 
 def repeated(
-    work: Work, caller: str, key: str | None, content: bytes, write: Callable[[], Written]
+    work: Work, caller: str, key: str | None, content: bytes, write: Callable[[int], Written]
 ) -> Written:
-    """Do something once for each key."""
+    """Do something once for each key; ``write`` hears when the request first came."""
     if key is None:
-        return write()
-    before = work.repeats.begin(caller, key, content)
-    if before is not None:
-        return before
+        return write(work.clock.wall_us())
+    begun = work.repeats.begin(caller, key, content)
+    if begun.answer is not None:
+        return begun.answer
     answer = None
     try:
-        answer = write()
+        answer = write(begun.at)
     finally:
         work.repeats.end(caller, key, answer)
     return answer
 
 
-def _create(work: Work, given: list[NewEntry], caller: str, key: str | None) -> list[Entry]:
+def _create(
+    work: Work, given: list[NewEntry], caller: str, key: str | None, begun_at: int
+) -> list[Entry]:
     if key is None:
         return work.journal.create_all(given)
-    own = [id_of(caller, key, number) for number in range(len(given))]
+    own = [id_of(caller, key, begun_at, number) for number in range(len(given))]
     named = [
         one if one.id is not None else one.model_copy(update={"id": id_})
         for one, id_ in zip(given, own, strict=True)

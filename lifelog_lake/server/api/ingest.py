@@ -61,15 +61,17 @@ class ReadingsHandler(IngestHandler):
         """Rows of the stream ``sensor``."""
         key = self.said_in_head(CreateHeaders).key
         asked = self.parsed(NewReadings, self.json(), "The body").readings
-        caller, now_us = self.caller.id, self.work.clock.wall_us()
+        caller = self.caller.id
 
-        def rows() -> list[Event]:
+        def rows(begun_at: int) -> list[Event]:
             return [
                 new_event(
                     "sensor",
                     # Such an id may come twice: the shipper leaves out the second one.
-                    id=None if key is None else pulled_id("api", id_of(caller, key, number)),
-                    at=now_us if one.at is None else one.at,
+                    id=None
+                    if key is None
+                    else pulled_id("api", id_of(caller, key, begun_at, number)),
+                    at=begun_at if one.at is None else one.at,
                     tz=one.tz,
                     data={
                         "name": one.name,
@@ -81,8 +83,8 @@ class ReadingsHandler(IngestHandler):
                 for number, one in enumerate(asked)
             ]
 
-        def write() -> tuple[int, bytes]:
-            events = rows()
+        def write(begun_at: int) -> tuple[int, bytes]:
+            events = rows(begun_at)
             self.work.append(events)
             self.audit("ingest", source="readings", rows=len(events))()
             return 201, b'{"rows":%d}' % len(events)
