@@ -50,11 +50,13 @@ class File:
         """A file by its path; - is standard input. Raises :class:`UsageError`."""
         with contextlib.ExitStack() as held:
             try:
-                if str(path) == "-":
+                given = sys.stdin.buffer
+                if str(path) != "-":
+                    given = held.enter_context(path.open("rb"))
+                content: BinaryIO = given
+                if str(path) == "-" or not given.seekable():  # a pipe
                     content = cast("BinaryIO", held.enter_context(tempfile.TemporaryFile()))
-                    shutil.copyfileobj(sys.stdin.buffer, content)
-                else:
-                    content = held.enter_context(path.open("rb"))
+                    shutil.copyfileobj(given, content)
                 size_bytes = content.seek(0, 2)
                 content.seek(0)
             except OSError as error:

@@ -122,6 +122,8 @@ def attach(
     """
     if not files and not remove:
         raise UsageError("Nothing to attach.", hint="Name a file, or - for stdin.")
+    if name is not None and "-" not in map(str, files or ()):
+        raise UsageError("--name is for what comes from stdin.", hint="Give - as the file.")
     with opened_entries(context, home, hub) as entries:
         there = {file["key"] for file in entries.get(entry_id)["attachments"]}
         for key in remove or ():
@@ -129,7 +131,7 @@ def attach(
                 raise UsageError(f"The entry has no attachment {key[:60]!r}.")
             entries.detach(key)
         for path in files or ():
-            with File.opened(path, name) as file:
+            with File.opened(path, name if str(path) == "-" else None) as file:
                 entries.attach(entry_id, file)
         entry = entries.get(entry_id)
     _say_entry(entry, as_json=as_json)

@@ -140,7 +140,9 @@ class Hub:
             *(("tag", tag) for tag in query.tags),
             *(("device", device) for device in query.devices),
         ]
-        asked += [(n, iso(at)) for n, at in (("start", query.start), ("end", query.end)) if at]
+        asked += [
+            (n, iso(at)) for n, at in (("start", query.start), ("end", query.end)) if at is not None
+        ]
         asked += [("cursor", cursor)] if cursor is not None else []
         page = self._json("GET", f"events?{urlencode(asked)}")
         return page["events"], page["cursor"]

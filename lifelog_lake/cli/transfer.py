@@ -59,7 +59,7 @@ def export(
         raise UsageError("--json has no place beside an export to standard output.")
     from lifelog_lake.recall.journal import exporting
 
-    named = "" if str(out) == "-" else exporting.format_of(out)
+    named = "" if format_ or str(out) == "-" else exporting.format_of(out)
     kind = cast("exporting.Format", _format(format_ or named, ("json", "jsonl", "zip")))
     done = exporting.Exported(lost=[])
     with contextlib.ExitStack() as held:
@@ -98,6 +98,10 @@ def _from_hub(hub: Hub, kind: str, shown: Shown | None, *, history: bool) -> Ite
 def _write(pieces: Iterator[bytes], out: Path) -> None:
     from lifelog_lake.recall.journal.exporting import whole_file
 
+    if out.is_fifo() or out.is_char_device():  # >(gzip), /dev/stdout: nothing to put in its place
+        with out.open("wb") as file:
+            file.writelines(pieces)
+        return
     if str(out) != "-":
         with whole_file(out) as file:
             file.writelines(pieces)
@@ -211,12 +215,13 @@ def _format(given: str, known: tuple[str, ...]) -> str:
 
 @contextlib.contextmanager
 def _seekable(path: Path) -> Iterator[Path]:
-    """A file that can be read twice: what comes from stdin is kept meanwhile."""
-    if str(path) != "-":
+    """A file that can be read twice: what comes from stdin or a pipe is kept meanwhile."""
+    if str(path) != "-" and not path.is_fifo():
         yield path
         return
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory, contextlib.ExitStack() as held:
         copy = Path(directory) / "stdin"
+        given = sys.stdin.buffer if str(path) == "-" else held.enter_context(path.open("rb"))
         with copy.open("wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
+            shutil.copyfileobj(given, file)
         yield copy

@@ -103,6 +103,19 @@ def test_an_entry_is_written_read_changed_and_deleted(api: Api) -> None:
     problem(api.delete(address), 404)
 
 
+def test_what_was_brought_in_with_odd_ids_is_read_and_changed(api: Api) -> None:
+    line = {"id": "odd", "revision": 'a.b,"c"\n é漢', "parent": None, "lamport": 1, "device": "d",
+            "title": "odd", "description": "", "tags": [], "metadata": {}, "tz": None,
+            **dict.fromkeys(("at", "created_at", "updated_at"), "2026-01-02T03:04Z")}  # fmt: skip
+    assert api.post("import?format=jsonl", data=json.dumps(line).encode()).ok
+    etag = api.get("events/odd").headers["ETag"]
+    changed = api.patch("events/odd", json={"title": "odd, changed"}, headers={"If-Match": etag})
+    assert (changed.status_code, changed.json()["parent"]) == (200, line["revision"])
+    problem(api.patch("events/odd", json={"title": "x"}, headers={"If-Match": etag}), 412)
+    long = api.post("events", data='{"title": "x", "metadata": {"n": 18446744073709551616}}')
+    assert "more than 64 bits" in problem(long, 400)["detail"]
+
+
 def test_of_two_edits_at_once_one_is_told(api: Api) -> None:
     entry = create(api)
     tag = api.get(f"events/{entry['id']}").headers["ETag"]
@@ -404,6 +417,7 @@ def test_places_and_readings_become_rows_once(apis: dict[str, Api], hub: Served)
             answer = apis["ingest"].post(f"ingest/{path}", json=example["value"], headers=head)
             assert answer.ok, answer.text
             if path == "overland":
+                overland = body["content"]["application/json"]
                 assert answer.json() == {"result": "ok"}
     rows = sensor(apis["all"], hub)
     assert rows.count(("latitude", "52.516 deg")) == 2  # one of each
@@ -413,6 +427,19 @@ def test_places_and_readings_become_rows_once(apis: dict[str, Api], hub: Served)
     other = apis["ingest"].post("ingest/owntracks", json={"_type": "waypoints"})
     assert (other.status_code, other.json()) == (200, [])
     problem(apis["ingest"].post("ingest/owntracks", json={"_type": "location", "tst": 1}), 422)
+    sealed = apis["ingest"].post("ingest/owntracks", json={"_type": "encrypted", "data": "x"})
+    assert "encryption key" in problem(sealed, 422)["detail"]
+    # A place that can't be used is left out: refused, the phone would send it for ever.
+    (batch,) = overland["examples"].values()
+    (good,) = batch["value"]["locations"]
+    at = {"timestamp": "2026-06-01T00:00:00Z"}
+    for broken in ({"properties": {"timestamp": "soon"}}, {"geometry": good["geometry"] | {
+        "coordinates": [None, 1]}}, {"properties": at, "geometry": good["geometry"] | {
+        "coordinates": [1, 91]}}):  # fmt: skip
+        batch = {"locations": [good | broken, good | {"properties": at}]}
+        assert apis["ingest"].post("ingest/overland", json=batch).json() == {"result": "ok"}
+    assert sensor(apis["all"], hub).count(("latitude", "52.516 deg")) == 3
+    assert Audit(hub.home.path).newest(1)[0]["left_out"] == 1
     basic = base64.b64encode(f"phone:{apis['ingest'].token}".encode()).decode()
     head = {"Authorization": f"Basic {basic}", "X-Limit-D": "phone"}
     stranger = requests.post(

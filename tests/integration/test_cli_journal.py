@@ -8,7 +8,10 @@ import os
 import subprocess
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import pytest
 
 from tests.fixtures.command import LIFELOG, Done, Run, a_home, said  # noqa: F401 - fixtures
 from tests.fixtures.within import a_command_within, js  # noqa: F401 - fixtures
@@ -137,6 +140,7 @@ def test_out_and_in_again(lifelog: Run, home: Path, tmp_path: Path) -> None:
     lifelog("init", **third)
     assert "Left out 1 attachment" in said(lifelog("import", str(named), **third))
     assert lifelog("export", "--out", str(tmp_path / "x.doc")).returncode == 2
+    assert lifelog("export", "--out", str(tmp_path / "x.doc"), "--format", "zip").returncode == 0
     assert "can't be written" in said(lifelog("export", "--out", str(tmp_path / "no" / "x.zip")))
 
 
@@ -174,6 +178,50 @@ def test_lines_with_ids_of_their_own_are_brought_up_to_date(lifelog: Run, tmp_pa
         assert (done["entries"], done["changes"]) == (new, changes)
     (entry,) = js(lifelog("event", "list", "--json"))["entries"]
     assert (entry["id"], entry["title"], entry["metadata"]) == ("n-1", "after", {"url": "x"})
+
+
+def test_odd_columns_lose_nothing_and_the_last_of_one_id_counts(
+    lifelog: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "odd.csv"
+    path.write_text(
+        '"a, b, c, d";"Title\nof it ";id;note;note\n'
+        + "".join(f"1;v{n};same;first;second\n" for n in range(8))
+    )
+    words = ["import", str(path), "--map", "title=Title\nof it", "--json"]
+    done = js(lifelog(*words))
+    assert (done["entries"], done["changes"]) == (1, 7)
+    (entry,) = js(lifelog("event", "list", "--json"))["entries"]
+    assert (entry["title"], entry["lamport"]) == ("v7", 8)
+    assert entry["metadata"] == {"a, b, c, d": "1", "note": "first", "note#2": "second"}
+    assert js(lifelog(*words))["present"] == 8
+    lines = tmp_path / "long.jsonl"
+    lines.write_text('{"title": "t", "text in digits": "12345678901234567890123"}\n')
+    assert js(lifelog("import", str(lines), "--json"))["entries"] == 1
+    lines.write_text('{"title": "t", "number": 12345678901234567890123}\n')  # a float would differ
+    assert "Line 1 isn't JSON: a whole number has more" in said(lifelog("import", str(lines)))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="named pipes of a shell are POSIX")
+def test_a_pipe_is_read_as_a_file_is(lifelog: Run, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    def piped(content: bytes, *words: str) -> Done:
+        with ThreadPoolExecutor(1) as other:
+            other.submit(pipe.write_bytes, content)
+            return lifelog(*words, "--json")
+
+    done = js(piped(b'{"title": "one"}\n', "import", str(pipe), "--format", "jsonl"))
+    assert done["entries"] == 1
+    made = js(piped(b"words", "event", "create", "--title", "two", "--attach", str(pipe)))
+    assert made["attachments"][0]["size_bytes"] == 5
+    with ThreadPoolExecutor(1) as other:
+        read = other.submit(pipe.read_bytes)
+        assert lifelog("export", "--out", str(pipe), "--format", "jsonl").returncode == 0
+        lines = read.result(60).splitlines()
+    assert [json.loads(line)["title"] for line in lines] == ["one", "two"]
+    assert pipe.is_fifo(), "nothing took its place"
 
 
 OURS = {
@@ -320,6 +368,8 @@ WRONG = [
     (("edit", "x"), "Nothing to change"),
     (("show", "x"), "There is no entry 'x'"),
     (("attach", "x"), "Nothing to attach"),
+    (("attach", "x", "a.txt", "--name", "b.txt"), "--name is for what comes from stdin"),
+    (("create", "--title", "t", "--meta", '{"n": 9223372036854775808}'), "more than 64 bits"),
     (("list", "--sort", "size"), "sorted by"),
     (("list", "--limit", "1000000000"), "1 to 500"),
 ]

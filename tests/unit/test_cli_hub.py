@@ -24,6 +24,7 @@ from lifelog_lake.errors import (
     UsageError,
 )
 from lifelog_lake.recall.journal.model import NewEntry, parse
+from lifelog_lake.recall.journal.pages import Query
 
 Answers = Callable[[BaseHTTPRequestHandler], None]
 
@@ -103,6 +104,12 @@ def test_a_broken_connection_is_tried_again_as_the_same_request(server: Server, 
     with pytest.raises(LakeUnreachable, match="can't be reached") as caught:
         hub.get("e")
     assert caught.value.exit_code == 3
+
+
+def test_a_list_from_1970_on_says_so(server: Server, hub: Hub) -> None:
+    server.answers = [answering(200, {"events": [], "cursor": None})]
+    hub.page(Query(start=0), 5, None, "journal")
+    assert "start=1970-01-01T00" in server.asked[0][1]
 
 
 def test_a_token_follows_no_redirection(server: Server, hub: Hub) -> None:

@@ -132,6 +132,21 @@ def test_a_deleted_entry_comes_back_with_its_files(home: Home, journal: Journal)
         journal.undelete("nothing")
 
 
+def test_of_branches_the_one_that_was_shown_comes_back(journal: Journal) -> None:
+    """Elsewhere it was edited three times and deleted; here edited once, so it stayed."""
+    first = written(journal, "root").current
+    elsewhere = [
+        dataclasses.replace(first, id=f"e{n}", parent=f"e{n - 1}" if n > 2 else first.id, lamport=n,
+                            title=f"elsewhere {n}", device="other", deleted=n == 5)
+        for n in range(2, 6)
+    ]  # fmt: skip
+    here = dataclasses.replace(first, id="h2", parent=first.id, lamport=2, title="here")
+    journal.bring([*elsewhere, here])
+    assert journal.get(first.entry_id).current.title == "here"
+    journal.delete(first.entry_id)
+    assert journal.undelete(first.entry_id).current.title == "here"
+
+
 def test_an_id_is_given_once(journal: Journal) -> None:
     assert written(journal, id="shopping-7").id == "shopping-7"
     with pytest.raises(EntryExists):

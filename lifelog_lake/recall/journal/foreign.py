@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Iterator, Mapping
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TextIO
@@ -28,6 +30,7 @@ from lifelog_lake.recall.journal.model import (
     Time,
     Title,
     Zone,
+    load_json,
     parse,
 )
 
@@ -35,6 +38,7 @@ from lifelog_lake.recall.journal.model import (
 FIELDS = ("title", "description", "tags", "metadata", "at", "created_at", "tz", "id")
 _ALIASES = {"desc": "description", "text": "description", "body": "description", "date": "at"}
 DELIMITERS = ",;\t|"
+_QUOTED = re.compile(r'"[^"]*("|$)')
 
 
 class ForeignFields(Input):
@@ -107,15 +111,17 @@ def csv_rows(file: TextIO, columns: Columns) -> Iterator[ForeignRow]:
     """The rows of a CSV file with a header; comma, semicolon, tab or bar between its columns."""
     try:
         head = file.readline(65_536)
-        delimiter = max(DELIMITERS, key=head.count)
-        names = next(csv.reader([head], delimiter=delimiter), [])
-        missing = [column for column in columns.named.values() if column not in names]
+        delimiter = max(DELIMITERS, key=_QUOTED.sub("", head).count)
+        # A name in quotes may go on in the next line.
+        reader = csv.reader(itertools.chain([head], file), delimiter=delimiter, strict=True)
+        names = _distinct(next(reader, []))
+        there = {name.strip() for name in names}
+        missing = [column for column in columns.named.values() if column not in there]
         if not names or missing:
             raise UsageError(
                 f"The CSV has no column {missing[0]!r}." if missing else "The CSV is empty.",
                 hint=f"Its first line names: {', '.join(names)[:300]}.",
             )
-        reader = csv.reader(file, delimiter=delimiter, strict=True)
         for number, cells in enumerate(reader, 2):
             if not cells:
                 continue
@@ -129,6 +135,18 @@ def csv_rows(file: TextIO, columns: Columns) -> Iterator[ForeignRow]:
         raise UsageError(
             f"The CSV can't be read: {error}.", hint="It must be UTF-8, with matching quotes."
         ) from None
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """Names of columns; a second one of a name gets a number, so neither hides the other."""
+    found: dict[str, None] = {}
+    for name in names:
+        text, number = name, 1
+        while text in found:
+            number += 1
+            text = f"{name}#{number}"
+        found[text] = None
+    return list(found)
 
 
 def _row(value: Mapping[str, object], place: str, columns: Columns) -> ForeignRow:
@@ -151,7 +169,7 @@ def _row(value: Mapping[str, object], place: str, columns: Columns) -> ForeignRo
 
 def _object(text: str, place: str) -> object:
     try:
-        return orjson.loads(text)
+        return load_json(text)
     except orjson.JSONDecodeError as error:
         raise UsageError(f"{place}: 'metadata' isn't JSON: {error.msg}.") from None
 

@@ -124,9 +124,12 @@ class _Run:
             if self._journal.away is not None:  # what is there already can't be told
                 raise self._journal.away
             revisions: list[Revision] = []
+            fresh: dict[str, list[Revision]] = {}
             for item in items:
-                found = [self._own(item)] if isinstance(item, ForeignRow) else item.revisions
-                revisions += found
+                if isinstance(item, Brought):
+                    revisions += item.revisions
+                else:
+                    revisions.append(self._own(item, fresh))
             new = self._new(revisions)
             entries = {one.entry_id for one in new}
             there = self._journal.known("entry", sorted(entries))
@@ -146,8 +149,12 @@ class _Run:
                 if isinstance(item, Brought) and item.files:
                     self._files(item)
 
-    def _own(self, row: ForeignRow) -> Revision:
-        """A foreign row as a revision: the first of its entry, or one more."""
+    def _own(self, row: ForeignRow, fresh: dict[str, list[Revision]]) -> Revision:
+        """A foreign row as a revision: the first of its entry, or one more.
+
+        ``fresh`` are those of rows before it, by entry, that aren't written yet: of several rows
+        with one id the last one counts.
+        """
         fields = row.fields
         entry_id = fields.id or pulled_id(JOURNAL, row.digest, str(self._times(row.digest)))
         now_us = self._journal.now_us()
@@ -167,16 +174,19 @@ class _Run:
             tags=fields.tags,
             metadata=fields.metadata,
         )
-        known = self._journal.revisions(entry_id)
-        if not known:
-            return revision
-        last = max([one for one in heads(known) if not one.deleted] or known, key=order)
-        return replace(
-            revision,
-            parent=last.id,
-            lamport=next_lamport(known),
-            created_at=last.created_at,
-        )
+        before = fresh.setdefault(entry_id, [])
+        known = [*self._journal.revisions(entry_id), *before]
+        if known:
+            last = max([one for one in heads(known) if not one.deleted] or known, key=order)
+            revision = replace(
+                revision,
+                parent=last.id,
+                lamport=next_lamport(known),
+                created_at=last.created_at,
+            )
+        if all(one.id != revision.id for one in known):
+            before.append(revision)
+        return revision
 
     def _times(self, digest: str) -> int:
         """How often a row came before in this file."""

@@ -259,10 +259,15 @@ class Journal:
         with self._lock:
             index = self.index()
             known = index.ask(lambda db: pages.history(db, entry_id))
-            last = max((one for one in known if not one.deleted), key=order, default=None)
+            gone = [head for head in heads(known) if head.deleted]
+            # Of branches that were written apart it was the one that the last delete replaced.
+            final = max((one.lamport for one in gone), default=0)
+            replaced = {one.parent for one in gone if one.lamport == final}
+            there = [one for one in known if not one.deleted]
+            shown = [one for one in there if one.id in replaced]
+            last = max(shown or there, key=order, default=None)
             if last is None:
                 raise _unknown(entry_id)
-            gone = [head for head in heads(known) if head.deleted]
             if len(gone) == len(heads(known)):
                 back = replace(
                     last,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -31,6 +32,9 @@ MOST_TAG = 100
 MOST_METADATA_BYTES = 64 * 1024
 #: Ids are part of addresses.
 ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.~-]{0,99}")
+#: A whole number of 64 bits has so many characters at most, and with fewer digits it is one.
+MOST_DIGITS = 20
+_DIGITS = re.compile(rb"[0-9]{19}")
 _ZONE = re.compile(r"[A-Za-z0-9_+/-]{1,100}")
 
 Metadata = dict[str, Any]
@@ -218,10 +222,30 @@ def parse(model: type[M], value: object, what: str = "The entry") -> M:
     raise UsageError(f"{named}: {message}.", field=place)
 
 
+def load_json(text: str | bytes) -> object:
+    """A JSON value; raises :class:`orjson.JSONDecodeError`.
+
+    A whole number of more than 64 bits is refused: orjson would make another one of it, a float.
+    """
+    value = orjson.loads(text)
+    if _DIGITS.search(text.encode() if isinstance(text, str) else text):
+        try:
+            json.loads(text, parse_int=_whole)
+        except RecursionError:
+            raise orjson.JSONDecodeError("depth limit exceeded", "", 0) from None
+    return value
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > MOST_DIGITS or not MIN_INT64 <= int(digits) <= MAX_INT64:
+        raise orjson.JSONDecodeError("a whole number has more than 64 bits", "", 0)
+    return int(digits)
+
+
 def parse_json(text: str | bytes, what: str) -> object:
     """A JSON value that a person wrote; raises :class:`UsageError`."""
     try:
-        return orjson.loads(text)
+        return load_json(text)
     except orjson.JSONDecodeError as error:
         raise UsageError(f"{what} isn't JSON: {error.msg}.") from None
 

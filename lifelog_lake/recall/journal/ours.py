@@ -32,6 +32,7 @@ from lifelog_lake.recall.journal.model import (
     Tags,
     Time,
     Zone,
+    load_json,
     parse,
     storable,
 )
@@ -213,7 +214,7 @@ class Source:
 
     def _value(self, text: bytes, number: int) -> object:
         try:
-            return orjson.loads(text)
+            return load_json(text)
         except orjson.JSONDecodeError as error:
             raise UsageError(
                 f"Line {number} isn't JSON: {error.msg}.", hint="Nothing was brought in."
@@ -244,7 +245,7 @@ class Source:
             )
         self._file.seek(0)
         try:
-            value = orjson.loads(self._file.read().removeprefix(b"\xef\xbb\xbf"))
+            value = load_json(self._file.read().removeprefix(b"\xef\xbb\xbf"))
         except orjson.JSONDecodeError as error:
             raise UsageError(f"The file isn't JSON: {error.msg}.") from None
         if isinstance(value, dict):  # an export, or a page of the API's list

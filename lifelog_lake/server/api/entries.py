@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
 
 import orjson
 
@@ -46,8 +47,10 @@ def entry_json(entry: Entry) -> dict[str, object]:
 
 def etag_of(entry: Entry) -> str:
     """Names this state of an entry, its files included; a change is made for the revision alone."""
-    files = "".join(f".{file.id[-8:]}" for file in entry.attachments)
-    return f'"{entry.revision}{files}"'
+    names = (entry.revision, *(file.id[-8:] for file in entry.attachments))
+    # What was brought in has ids of any characters; a dot stands between them.
+    plain = ".".join(quote(name, safe="").replace(".", "%2E") for name in names)
+    return f'"{plain}"'
 
 
 def revision_of(header: str | None) -> str | None:
@@ -55,7 +58,7 @@ def revision_of(header: str | None) -> str | None:
     if header is None or header.strip() == "*":
         return None
     tag = header.split(",")[0].strip().removeprefix("W/").strip('"')
-    return tag.split(".")[0]
+    return unquote(tag.split(".")[0])
 
 
 class EventsHandler(ApiHandler):

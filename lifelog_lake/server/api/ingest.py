@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import structlog
+
 from lifelog_lake.events import Event, new_event, pulled_id
 from lifelog_lake.server.api.entries import repeated
 from lifelog_lake.server.api.location import of_overland, of_owntracks
@@ -20,26 +22,31 @@ from lifelog_lake.server.api.operation import Answer, ApiHandler, Body, operatio
 from lifelog_lake.server.api.repeats import id_of
 from lifelog_lake.server.problem import Problem
 
+log = structlog.get_logger(__name__)
+
 _PROBLEMS = (413, 415, 422, 507)
 
 
 class IngestHandler(ApiHandler):
     """What these routes share."""
 
-    async def append(self, rows: Callable[[], Sequence[Event]], source: str) -> int:
-        """Take rows in; durable when it is answered. How many."""
+    async def append(self, rows: Callable[[], tuple[Sequence[Event], int]], source: str) -> None:
+        """Take rows in; durable when it is answered. With them comes how much was unusable."""
 
-        def append() -> int:
+        def append() -> None:
             try:
-                events = rows()
+                events, unusable = rows()
             except ValueError as error:
                 raise Problem(status=422, detail=f"The place can't be kept: {error}.") from None
             if events:
                 self.work.append(events)
-                self.audit("ingest", source=source, rows=len(events))()
-            return len(events)
+            if unusable:
+                log.warning("places_left_out", source=source, count=unusable)
+            if events or unusable:
+                left_out = {"left_out": unusable} if unusable else {}
+                self.audit("ingest", source=source, rows=len(events), **left_out)()
 
-        return await self.work.run(append)
+        await self.work.run(append)
 
 
 class ReadingsHandler(IngestHandler):
@@ -119,7 +126,7 @@ class OwnTracksHandler(IngestHandler):
         payload = self.json()
         self.parsed(OwnTracksIn, payload, "The message")
         tracker = self.request.headers.get("X-Limit-D", "")
-        await self.append(lambda: of_owntracks(_object(payload), tracker), "owntracks")
+        await self.append(lambda: (of_owntracks(_object(payload), tracker), 0), "owntracks")
         self.answer([])
 
 

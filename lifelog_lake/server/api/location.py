@@ -35,6 +35,8 @@ _UNITS: dict[str, tuple[str, float, float]] = {
 
 def of_owntracks(payload: Mapping[str, Any], tracker: str) -> list[Event]:
     """The rows of a message; none for one that holds no place. Raises :class:`ValueError`."""
+    if payload.get("_type") == "encrypted":
+        raise ValueError("the message is encrypted: take the encryption key out of the app")
     if payload.get("_type") != "location":
         return []
     values = {
@@ -53,9 +55,14 @@ def of_owntracks(payload: Mapping[str, Any], tracker: str) -> list[Event]:
     return list(_rows("owntracks", name, int(seconds * US_PER_S), values))
 
 
-def of_overland(locations: Iterable[Mapping[str, Any]]) -> list[Event]:
-    """The rows of a batch; features that are no places are left out. Raises :class:`ValueError`."""
+def of_overland(locations: Iterable[Mapping[str, Any]]) -> tuple[list[Event], int]:
+    """The rows of a batch, and how many places without a time or position are left out.
+
+    They aren't refused: the phone would send the same batch for ever, and nothing behind it. Other
+    features are no places.
+    """
     rows: list[Event] = []
+    unusable = 0
     for place in locations:
         match place:
             case {
@@ -75,8 +82,11 @@ def of_overland(locations: Iterable[Mapping[str, Any]]) -> list[Event]:
             "battery": _times(more.get("battery_level"), 100.0),
         }
         tracker = str(more.get("device_id") or "")
-        rows += _rows("overland", tracker, _time(at), values)
-    return rows
+        try:
+            rows += list(_rows("overland", tracker, _time(at), values))
+        except ValueError:
+            unusable += 1  # told in the audit and the log
+    return rows, unusable
 
 
 def _rows(source: str, tracker: str, at: int, values: Mapping[str, object]) -> Iterator[Event]:
