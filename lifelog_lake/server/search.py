@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import structlog
 from pydantic import Field
 
-from lifelog_lake.errors import LifelogError, Locked
+from lifelog_lake.errors import LifelogError, Locked, MissingExtra
 from lifelog_lake.events import STREAMS
 from lifelog_lake.recall.journal.model import Input
 from lifelog_lake.server.api.models import MOST_NAMES, Name, Out, QueryTime, Stamp
@@ -119,6 +119,7 @@ class SearchHandler(ApiHandler):
         asked: SearchQuery = self.arguments
 
         def page() -> dict[str, object]:
+            from lifelog_lake.recall.meaning.model import NoMeaning
             from lifelog_lake.recall.search.answer import as_json
             from lifelog_lake.recall.search.query import QueryError
 
@@ -128,7 +129,7 @@ class SearchHandler(ApiHandler):
                 finder = self.reader.lake.finder()
                 fresh = _refreshed(finder)
                 found = finder.find(request, cursor=asked.cursor, total=True, facets=asked.facets)
-            except QueryError as error:
+            except (QueryError, NoMeaning, MissingExtra) as error:
                 raise problem_of(error) from None
             return {**as_json(found), "fresh": fresh}
 

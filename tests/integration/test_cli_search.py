@@ -7,8 +7,10 @@ from pathlib import Path
 
 from lifelog_lake.clock import US_PER_S
 from lifelog_lake.events import new_event
+from lifelog_lake.home import open_home
 from tests.fixtures.command import Run, a_command, a_home, said
 from tests.fixtures.derived import add
+from tests.fixtures.meaning import make_embeddings, model_place
 from tests.helpers import T0, make_home
 
 __all__ = ["a_command", "a_home"]
@@ -42,6 +44,20 @@ def test_search_shows_pages_and_answers_programs(home: Path, lifelog: Run) -> No
     assert [one["id"] for one in told["results"]] == ["one"]
     assert told["total"] == 1
     assert told["facets"]["tag"] == [{"value": "a", "count": 1}]
+
+
+def test_search_by_meaning_if_it_is_on(home: Path, lifelog: Run) -> None:
+    filled(home)
+    off = lifelog("search", "yearly paper", "--semantic")
+    assert off.returncode == 2
+    assert "[search] semantic = true" in said(off)
+    given = {"LIFELOG_SEARCH__SEMANTIC": "true", "LIFELOG_SEARCH__MODEL": model_place()}
+    make_embeddings(open_home(home, flags={"search": {"semantic": True, "model": model_place()}}))
+    assert "0 hits" in said(lifelog("search", "yearly", "paper", **given))
+    shown = lifelog("search", "yearly", "paper", "--semantic", **given)
+    assert "report" in shown.stdout.splitlines()[0]
+    told = json.loads(lifelog("search", "yearly paper", "--semantic", "--json", **given).stdout)
+    assert all(one["similarity"] >= 0.25 for one in told["results"])
 
 
 def test_mistakes_have_their_place_and_code(home: Path, lifelog: Run) -> None:

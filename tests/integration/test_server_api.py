@@ -371,6 +371,9 @@ def test_a_search_finds_what_was_shipped(hub: Hub, client) -> None:
     other = client.get(f"{hub.url}lifelog/api/search", params={"q": "page", "cursor": "e30"})
     assert (other.status_code, "position" in other.json()) == (422, False)
     assert requests.get(f"{hub.url}lifelog/api/search", params=asked).status_code == 401
+    off = client.get(f"{hub.url}lifelog/api/search", params={"q": "page", "semantic": "1"})
+    assert (off.status_code, off.json()["detail"]) == (400, "Search by meaning is off.")
+    assert "semantic = true" in off.json()["hint"]
     long = client.get(f"{hub.url}lifelog/api/search", params={"q": "x" * 20_000})
     assert (long.status_code, long.json()["position"]) == (400, 10_000)
 

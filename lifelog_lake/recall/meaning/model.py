@@ -31,23 +31,27 @@ BATCH = 16
 USUAL_LENGTH = 256
 
 
+class NoMeaning(UsageError):
+    """Search by meaning is off, or there is no model for it."""
+
+
 def model_directory(setting: str) -> Path:
     """Where the model lies: what ``[search] model`` names, or the package's.
 
-    Raises :class:`UsageError` if there is none.
+    Raises :class:`NoMeaning` if there is none.
     """
     if setting:
         place = Path(setting).expanduser()
     else:
         found = importlib.util.find_spec(PACKAGE)  # looks for it without running it
         if found is None or found.origin is None:
-            raise UsageError(
+            raise NoMeaning(
                 "Search by meaning has no model.",
                 hint=f"Install one ({INSTALL}) or name its directory: [search] model = PATH.",
             )
         place = Path(found.origin).parent / PLACE
     if missing := [name for name in FILES if not (place / name).is_file()]:
-        raise UsageError(
+        raise NoMeaning(
             f"There is no model in {place}: {missing[0]} is missing.",
             hint="Name a directory with " + ", ".join(FILES) + ": [search] model = PATH.",
         )
@@ -58,7 +62,7 @@ class Model:
     """A model in memory. ``name`` and ``sha256`` (of the weights) are kept with each vector."""
 
     def __init__(self, setting: str = "") -> None:
-        """Load it; about 90 MB. Raises :class:`UsageError` for what is no model, and
+        """Load it; about 90 MB. Raises :class:`NoMeaning` for what is no model, and
         :class:`MissingExtra`."""
         place = model_directory(setting)
         try:
@@ -93,7 +97,7 @@ class Model:
             )
             self.embed(["A first sentence."])  # a weight that is missing is missed now
         except (SafetensorError, KeyError, ValueError, TypeError) as error:
-            raise UsageError(
+            raise NoMeaning(
                 f"The model in {place} can't be used: {type(error).__name__} ({str(error)[:100]}).",
                 hint="A BERT with mean pooling is wanted, such as all-MiniLM-L6-v2.",
             ) from error

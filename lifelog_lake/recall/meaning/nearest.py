@@ -80,7 +80,7 @@ class Meaning:
     def asked(self, text: str) -> Asked | None:
         """A text to be compared with all vectors that the lake has by now; None for an empty one.
 
-        Raises :class:`~lifelog_lake.errors.UsageError` where there is no model.
+        Raises :class:`~lifelog_lake.recall.meaning.model.NoMeaning` where there is no model.
         """
         if not text:
             return None

@@ -24,6 +24,7 @@ from lifelog_lake.clock import Clock, SystemClock
 from lifelog_lake.errors import Locked, UsageError
 from lifelog_lake.lake.logcheck import is_panic
 from lifelog_lake.lake.store import Store
+from lifelog_lake.recall.meaning.model import NoMeaning
 from lifelog_lake.recall.meaning.nearest import Asked, Fused, Meaning, fused, piece_of
 from lifelog_lake.recall.meaning.vectors import Near
 from lifelog_lake.recall.search import newest, schema
@@ -229,7 +230,7 @@ class Finder:
     def _embedded(self, node: Node) -> Asked | None:
         """What is asked by meaning; None if nothing is asked but filters."""
         if self._meaning is None:
-            raise UsageError(
+            raise NoMeaning(
                 "Search by meaning is off.",
                 hint="[search] semantic = true turns it on; docs/search.md says what it costs.",
             )
