@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -82,6 +83,11 @@ class OcrSettings(FlowSettings):
         le=DAY_S,
         description="A run ends after so many seconds; what is left waits. A third of a core at "
         "most, if it runs each minute.",
+    )
+    engine: Literal["tesseract", "rapidocr"] = Field(
+        "tesseract",
+        description="What reads the words. rapidocr needs the extra of that name, twice the time "
+        "and 0.9 GB of memory; it takes no languages.",
     )
     languages: tuple[str, ...] = Field(
         ("eng",),

@@ -53,7 +53,7 @@ def run(home: Home, store: Store, clock: Clock) -> Outcome:
         return Outcome(job=JOB)  # what is painted on invented frames is in their titles too
     settings = home.settings.flows.ocr
     try:
-        with closing(recogniser(settings.languages)) as engine:
+        with closing(recogniser(settings.languages, settings.engine)) as engine:
             wanted = Engine(
                 transform=engine.name,
                 languages=engine.languages,
@@ -63,7 +63,7 @@ def run(home: Home, store: Store, clock: Clock) -> Outcome:
                 job = _Job(home, store, clock, identity, engine, queue)
                 job.run(settings.budget_s)
                 return job.outcome()
-    except UsageError as error:  # no data of a language: a person has to see to it
+    except UsageError as error:  # no data of a language, no such engine: a person has to see to it
         return Outcome(job=JOB, findings=(str(error),))
     except sqlite3.Error as error:
         raise Transient(

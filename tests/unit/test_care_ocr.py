@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import socket
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import polars as pl
 import pytest
@@ -14,7 +17,7 @@ from PIL import Image
 from lifelog_lake.care import ocr
 from lifelog_lake.care.outcome import Outcome
 from lifelog_lake.care.reading import read
-from lifelog_lake.care.recognise import Recogniser, Tesseract, Word, _data
+from lifelog_lake.care.recognise import RapidOcr, Recogniser, Tesseract, Word, _data
 from lifelog_lake.clock import SystemClock
 from lifelog_lake.home import Home, open_home
 from lifelog_lake.lake import parse_url
@@ -64,7 +67,7 @@ def home(tmp_path: Path) -> Home:
 def engine(monkeypatch: pytest.MonkeyPatch) -> Counting:
     counting = Counting()
 
-    def given(languages: Sequence[str]) -> Recogniser:
+    def given(languages: Sequence[str], engine: str) -> Recogniser:
         return counting
 
     monkeypatch.setattr(ocr, "recogniser", given)
@@ -106,6 +109,48 @@ def test_pages_are_read_well(tesseract: Tesseract, text: str, font: str, dark: b
     assert recall >= 0.95, found.text
     assert precision >= 0.95, found.text
     assert all(0 <= word.left < 1100 and 0 <= word.top < 320 for word in found.words)
+
+
+def test_rapidocr_reads_as_well_and_fetches_nothing(
+    home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def refused(*words: object, **more: object) -> NoReturn:
+        raise AssertionError("something was fetched")
+
+    monkeypatch.setattr(socket, "socket", refused)
+    chosen = open_home(tmp_path / "home", flags={"flows": {"ocr": {"engine": "rapidocr"}}})
+    lines = "\n".join(line[:40] for line in PROSE.strip().splitlines()[-2:])
+    blank = frame(1, as_frame(Image.new("RGB", (90, 60), "white")))
+    add(home, blank, frame(2, as_frame(page(lines, dark=True, size=(400, 80)))))
+    assert run(chosen).counts == {READ: 2, SAME: 0, WAITS: 0}
+    empty, read = rows(home, "ocr").sort("at").to_dicts()
+    assert (empty["text"], empty["words"]) == (None, [])
+    assert read["text"].splitlines()[1].endswith("moved to Thursday, 14:30, in the")
+    assert (read["transform"], read["languages"]) == ("rapidocr", "multi")
+    assert read["confidence"] > 0.9
+    boxes = {word["text"]: word for word in read["words"]}
+    assert boxes["moved"]["left"] < 150 < boxes["Thursday,"]["left"] < 250
+    assert boxes["syncs"]["top"] < 35 < boxes["moved"]["top"]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("font", [SANS, MONO])
+@pytest.mark.parametrize("text", [PROSE, CODE], ids=["prose", "code"])
+def test_rapidocr_reads_pages(text: str, font: str, dark: bool) -> None:
+    found = read(RapidOcr(), from_frame(as_frame(page(text, font=font, dark=dark))), None)
+    recall, precision = recall_and_precision(text, found.text)
+    assert recall >= 0.92, found.text
+    assert precision >= 0.92, found.text
+
+
+def test_a_missing_engine_is_a_finding(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "rapidocr", None)
+    chosen = open_home(tmp_path / "home", flags={"flows": {"ocr": {"engine": "rapidocr"}}})
+    (finding,) = run(chosen).findings
+    assert 'pip install "lifelog-lake[rapidocr]"' in finding
 
 
 def test_only_what_changed_is_read_again(tesseract: Tesseract) -> None:

@@ -45,7 +45,7 @@ STREAM = "embedding"
 STATE = "state.json"
 FORMAT = 1
 #: So many of the nearest by their signs are compared exactly.
-COMPARED = 4096
+COMPARED = 16_384
 WAIT_S = 10.0
 _COLUMNS = ("text_sha256", "model_sha256", "vector")
 _NAME = "^[0-9a-f]{64}$"
