@@ -86,8 +86,8 @@ class OcrSettings(FlowSettings):
     )
     engine: Literal["tesseract", "rapidocr"] = Field(
         "tesseract",
-        description="What reads the words. rapidocr needs the extra of that name, twice the time "
-        "and 0.9 GB of memory; it takes no languages.",
+        description="What reads the words. rapidocr needs the extra of that name, ten times the "
+        "time, and 1.2 GB of memory; it takes no languages.",
     )
     languages: tuple[str, ...] = Field(
         ("eng",),

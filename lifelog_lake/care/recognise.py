@@ -1,8 +1,8 @@
 """Reads the words in a picture: engines behind one small interface.
 
 Tesseract is the default: its library rides in a wheel, its language data is the system's
-(``tesseract-ocr-eng``). RapidOCR needs neither, takes twice as long and 0.9 GB of memory, and reads
-many scripts with one model. One thread a process, whatever the machine has: more make Tesseract
+(``tesseract-ocr-eng``). RapidOCR needs neither, takes ten times as long and as much memory, and
+reads many scripts with one model. One thread a process, whatever the machine has: more make Tesseract
 slower, and capture comes first.
 """
 
