@@ -2,8 +2,8 @@
 
 Tesseract is the default: its library rides in a wheel, its language data is the system's
 (``tesseract-ocr-eng``). RapidOCR needs neither, takes ten times as long and as much memory, and
-reads many scripts with one model. One thread a process, whatever the machine has: more make Tesseract
-slower, and capture comes first.
+reads many scripts with one model. One thread a process, whatever the machine has: more make
+Tesseract slower, and capture comes first.
 """
 
 from __future__ import annotations
