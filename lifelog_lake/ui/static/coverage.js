@@ -35,10 +35,12 @@ function coverageWords(cell) {
   }).join(" · ");
 }
 
-/** The state that most of the hour was in while something ran, and how much of it was lost. */
+/** The state that most of the hour was in while something ran, and how much of it was lost. What was
+ * lost has its bar, so it colours the whole cell only when nothing else was for as long. */
 function coverageLook(cell) {
   const all = Object.values(cell.minutes).reduce((a, b) => a + b, 0);
-  const states = COVERAGE_STATES.map(([state]) => state).filter((state) => cell.minutes[state] && state !== "off");
+  const states = [...COVERAGE_STATES.slice(1), COVERAGE_STATES[0]].map(([state]) => state)
+    .filter((state) => state !== "off" && cell.minutes[state]);
   const state = states.reduce((a, b) => (cell.minutes[b] > cell.minutes[a] ? b : a), states[0] ?? "off");
   return { state, lost: Math.ceil((100 * (cell.minutes.lost ?? 0)) / all) };
 }
