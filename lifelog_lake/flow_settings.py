@@ -127,10 +127,11 @@ class VerifySettings(FlowSettings):
         30, ge=1, le=3660, description="In so many days every byte of the lake is read once."
     )
     budget_s: float = Field(
-        1800.0,
+        300.0,
         gt=0,
         le=DAY_S,
-        description="A run reads no further after so many seconds; the next one goes on there.",
+        description="A run reads no further after so many seconds, as other flows wait; the next "
+        "one goes on there.",
     )
 
 

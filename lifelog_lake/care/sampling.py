@@ -30,6 +30,10 @@ DAY_US = 86_400 * US_PER_S
 MOST_DAMAGED = 1_000
 #: Findings that are told in words.
 MOST = 20
+BEHIND = (
+    "In {} days not all of the lake's bytes could be read. If this stays, raise [flows.verify] "
+    "budget_s, or days."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +85,9 @@ def run(home: Home, store: Store, clock: Clock) -> Outcome:
         verified.keep(store, report, at=now_us, device=home.device, read_data=False)
         after = place.after(report, share, now_us, settings.days)
         store.write(KEY, orjson.dumps(asdict(after)), at="care")
+    findings = [f"{one.where}: {one.message} {one.hint}" for one in report.findings[:MOST]]
+    if report.passed < share.width == RING:
+        findings.append(BEHIND.format(settings.days))
     return Outcome(
         job=JOB,
         counts={
@@ -90,7 +97,7 @@ def run(home: Home, store: Store, clock: Clock) -> Outcome:
             "bytes read": report.bytes_read,
             "findings": len(report.findings),
         },
-        findings=tuple(f"{one.where}: {one.message} {one.hint}" for one in report.findings[:MOST]),
+        findings=tuple(findings),
     )
 
 

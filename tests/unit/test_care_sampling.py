@@ -73,6 +73,9 @@ def test_what_there_was_no_time_for_is_read_by_the_next_runs(tmp_path: Path) -> 
         assert len(runs) < 10, "the runs don't go on"
         runs.append(hub.run(after_days=0.0))
     assert len(runs) > 2
+    behind = [sampling.BEHIND.format(DAYS) in run.findings for run in runs]
+    assert behind[0], "a whole round was due"
+    assert not any(behind[1:])
     assert any(run.findings for run in runs)
 
 
