@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import sqlite3
+import threading
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ from lifelog_lake.lake import require_known
 from lifelog_lake.server import identity
 from lifelog_lake.server.api.limits import NAMES
 from lifelog_lake.server.api.repeats import Repeats
+from lifelog_lake.server.api.work import CALLS
 from lifelog_lake.server.audit import NAME as AUDIT
 from lifelog_lake.server.audit import Audit
 from lifelog_lake.server.problem import problem_of
@@ -128,6 +130,18 @@ def test_of_two_edits_at_once_one_is_told(api: Api) -> None:
     problem(api.delete(f"events/{entry['id']}", headers={"If-Match": tag}), 412)
     assert api.get(f"events/{entry['id']}").json()["title"] == "one"
     assert api.patch(f"events/{entry['id']}", json={}, headers={"If-Match": "*"}).ok
+
+
+def test_who_waits_for_the_lake_holds_up_no_entry(api: Api, hub: Served) -> None:
+    ended = threading.Event()
+    for _ in range(CALLS):
+        hub.work._calls.submit(ended.wait, 60)
+    try:
+        for head in ({}, {"Idempotency-Key": "beside"}):
+            assert api.post("events", json={"title": "beside"}, headers=head).status_code == 201
+        assert api.post("ingest/owntracks", json={"_type": "lwt"}).status_code == 200
+    finally:
+        ended.set()
 
 
 def test_a_batch_comes_in_together_or_not_at_all(api: Api) -> None:

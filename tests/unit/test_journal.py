@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,11 +15,18 @@ import pytest
 from deltalake import DeltaTable
 
 from lifelog_lake.clock import US_PER_S
-from lifelog_lake.errors import EntryChanged, EntryExists, UnknownEntry, UsageError
+from lifelog_lake.errors import (
+    EntryChanged,
+    EntryExists,
+    LakeUnreachable,
+    UnknownEntry,
+    UsageError,
+)
 from lifelog_lake.events import new_event
 from lifelog_lake.home import Home
 from lifelog_lake.lake import parse_url
 from lifelog_lake.lake.identity import read_identity, write_identity
+from lifelog_lake.recall.journal import reach
 from lifelog_lake.recall.journal.index import index_path
 from lifelog_lake.recall.journal.journal import Journal
 from lifelog_lake.recall.journal.model import NewEntry, parse
@@ -296,6 +304,33 @@ def test_without_a_lake_in_reach_what_is_known_is_told(home: Home, journal: Jour
         shutil.rmtree(home.path / "index")
         assert fresh.get(offline.id) == offline
     verified(home)
+
+
+def test_a_lake_that_hangs_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reach, "SLOW_S", -1.0)  # what fails counts as slow
+    asked: list[str] = []
+    answered = threading.Event()
+
+    def ask() -> str:
+        asked.append(threading.current_thread().name)
+        if len(asked) > 1:
+            answered.wait(60)
+        if len(asked) < 3:
+            raise LakeUnreachable(f"silent {len(asked)}", hint="Wait.")
+        return "there"
+
+    lake = reach.Reach(ask)
+    for _ in range(4):  # three of them while a thread asks
+        with pytest.raises(LakeUnreachable, match="silent 1"):
+            lake()
+    assert asked == [threading.current_thread().name, "lake"]
+    answered.set()
+    assert lake._thread is not None
+    lake._thread.join(60)
+    with pytest.raises(LakeUnreachable, match="silent 2"):
+        lake()
+    lake._thread.join(60)
+    assert lake() == "there"
 
 
 def test_rows_of_other_writers_are_entries_too(home: Home, journal: Journal) -> None:

@@ -8,6 +8,7 @@ Who reads a lake that isn't this home's has one of its own, for as long as it re
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +21,7 @@ import structlog
 from lifelog_lake import fsio
 from lifelog_lake.errors import LakeUnreachable, Transient
 from lifelog_lake.recall.journal.outbox import Outbox, Waiting
+from lifelog_lake.recall.journal.reach import Reach
 from lifelog_lake.recall.journal.rows import (
     ATTACHMENT,
     ATTACHMENT_COLUMNS,
@@ -107,6 +109,7 @@ class JournalIndex:
         self._outbox = outbox
         self._path = path
         self._lock = threading.RLock()
+        self._reach = Reach(self._connected)
         self._store: Store | None = None
         self._tables: Tables | None = None
         if path is not None:
@@ -143,25 +146,30 @@ class JournalIndex:
     def refresh(self) -> LakeUnreachable | None:
         """Take in what came since; why the lake can't be reached, if it can't.
 
-        The spool goes first: what it has given up since is in the lake then.
+        The spool goes first: what it has given up since is in the lake then. Nobody who reads waits
+        while the lake is asked whether it is there.
         """
-        return self._mended(self._refresh)
-
-    def _refresh(self) -> LakeUnreachable | None:
-        if self._outbox is not None:
-            for stream in (JOURNAL, ATTACHMENT):
-                self._from_spool(stream, self._outbox)
+        self._mended(self._from_outbox)
         try:
-            mark = self._connected()
-            if self._mark() not in (None, mark):
-                self._start_over()  # another lake, or this one after a restore
-                return self._refresh()
-            self._set_mark(mark)
-            for stream in (JOURNAL, ATTACHMENT):
-                self._from_lake(stream)
+            mark = self._reach()
+            self._mended(lambda: self._reach.timed(lambda: self._follow(mark)))
         except LakeUnreachable as error:
             return error
         return None
+
+    def _from_outbox(self) -> None:
+        if self._outbox is not None:
+            for stream in (JOURNAL, ATTACHMENT):
+                self._from_spool(stream, self._outbox)
+
+    def _follow(self, mark: str) -> str:
+        if self._mark() not in (None, mark):
+            self._start_over()  # another lake, or this one after a restore
+            self._from_outbox()
+        self._set_mark(mark)
+        for stream in (JOURNAL, ATTACHMENT):
+            self._from_lake(stream)
+        return mark
 
     # -- the spool --------------------------------------------------------------------------
 
@@ -324,7 +332,9 @@ class JournalIndex:
             except sqlite3.DatabaseError as error:
                 log.warning("journal_index_made_anew", reason=str(error))
                 self._start_over()
-                self._refresh()
+                self._from_outbox()
+                with contextlib.suppress(LakeUnreachable):  # then it tells what waits
+                    self._follow(self._reach())
                 return action()
 
     def _unusable(self, error: sqlite3.Error) -> Transient:

@@ -118,7 +118,7 @@ class EventsHandler(ApiHandler):
             many = {"events": [entry_json(entry) for entry in entries]}
             return 201, orjson.dumps(many if isinstance(asked, list) else one)
 
-        status, body = await self.work.run(
+        status, body = await self.work.write(
             repeated, self.work, self.caller.id, key, bytes(self._body), write
         )
         if not isinstance(asked, list):

@@ -46,7 +46,7 @@ class IngestHandler(ApiHandler):
                 left_out = {"left_out": unusable} if unusable else {}
                 self.audit("ingest", source=source, rows=len(events), **left_out)()
 
-        await self.work.run(append)
+        await self.work.write(append)
 
 
 class ReadingsHandler(IngestHandler):
@@ -96,7 +96,7 @@ class ReadingsHandler(IngestHandler):
             self.audit("ingest", source="readings", rows=len(events))()
             return 201, b'{"rows":%d}' % len(events)
 
-        status, body = await self.work.run(
+        status, body = await self.work.write(
             repeated, self.work, caller, key, bytes(self._body), write
         )
         self.set_status(status)

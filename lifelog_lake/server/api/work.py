@@ -25,14 +25,15 @@ from lifelog_lake.spool import Spool
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: Quick calls; uploads, each of which waits for its sender; exports, each for its receiver.
+#: Quick calls, and as many that only append; uploads, each of which waits for its sender; exports,
+#: each for its receiver.
 CALLS, UPLOADS, EXPORTS = 8, 32, 4
 #: How long a link to content is good.
 LINK_S = 300
 
 
 class Work:
-    """All methods but :meth:`run` block."""
+    """All methods but :meth:`run` and :meth:`write` block."""
 
     def __init__(self, home: Home) -> None:
         self.home = home
@@ -41,6 +42,7 @@ class Work:
         self.limits = limits_of(home)
         self._audit = Audit(home.path, self.clock)
         self._calls = ThreadPoolExecutor(CALLS, thread_name_prefix="api")
+        self._writes = ThreadPoolExecutor(CALLS, thread_name_prefix="write")
         self._uploads = ThreadPoolExecutor(UPLOADS, thread_name_prefix="upload")
         #: How many exports run now.
         self.exports = 0
@@ -68,6 +70,11 @@ class Work:
         """Run something in the threads for quick calls."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._calls, lambda: call(*args, **words))
+
+    async def write(self, call: Callable[P, T], *args: P.args, **words: P.kwargs) -> T:
+        """The same for what only appends, so that who reads a lake that hangs holds up no entry."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._writes, lambda: call(*args, **words))
 
     def upload(self, call: Callable[[], T]) -> Future[T]:
         """Run something that waits for pieces of a body."""
@@ -101,6 +108,7 @@ class Work:
         for inflow in list(Inflow.open):
             inflow.cut(ConnectionAbortedError("The server stops."))
         self._calls.shutdown(wait=False, cancel_futures=True)
+        self._writes.shutdown(wait=False, cancel_futures=True)
         self._uploads.shutdown(wait=False, cancel_futures=True)
         for name in ("journal", "repeats", "_spool"):
             if name in self.__dict__:
