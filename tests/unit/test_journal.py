@@ -271,6 +271,31 @@ def test_the_index_may_be_deleted_damaged_and_foreign(home: Home) -> None:
             assert {one.id: one for one in listed(journal)} == expected
 
 
+def test_a_full_disk_keeps_nothing_from_being_read(
+    home: Home, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = "lifelog_lake.recall.journal.index.ROOM_BYTES"
+    monkeypatch.setattr(room, 2**62)
+    written(journal, "before")
+    index = journal.index()
+    index._db.execute("PRAGMA max_page_count = 1")  # as many as there are: SQLite says it is full
+    text = "x" * 50_000
+    for title in ("one", "two"):
+        written(journal, title, description=text)
+        assert title in titles(journal)
+    ship(home)
+    assert sorted(titles(journal)) == ["before", "one", "two"]
+    with journal.snapshot() as there:
+        assert there.count() == 3
+    assert index._left
+    written(journal, "three")
+    monkeypatch.setattr(room, -1)  # there is room again
+    assert sorted(titles(journal)) == ["before", "one", "three", "two"]
+    assert not index._left
+    with journal_of(home) as another:
+        assert len(titles(another)) == 4
+
+
 def test_rows_that_were_taken_from_the_lake_go(home: Home, journal: Journal) -> None:
     gone, stays = written(journal, "gone"), written(journal, "stays")
     ship(home)

@@ -9,6 +9,7 @@ Who reads a lake that isn't this home's has one of its own, for as long as it re
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -48,6 +49,11 @@ FORMAT = 2
 WAIT_S = 300.0
 #: Rows that are put in at once.
 PORTION = 20_000
+#: A disk with so much room is used again after it was full.
+ROOM_BYTES = 64 * 1024 * 1024
+_UNWRITABLE = {
+    *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+}
 #: What a million revisions need to be put in at an even pace.
 CACHE_KIB = 64 * 1024
 _SCHEMA = """
@@ -108,6 +114,8 @@ class JournalIndex:
         self._lake = lake
         self._outbox = outbox
         self._path = path
+        #: Whether a temporary copy takes the file's place: its disk is full, or can't be written.
+        self._left = False
         self._lock = threading.RLock()
         self._reach = Reach(self._connected)
         self._store: Store | None = None
@@ -136,8 +144,12 @@ class JournalIndex:
     @contextmanager
     def snapshot(self) -> Iterator[sqlite3.Connection]:
         """The file as it is now, for as long as one likes: others write meanwhile."""
-        db = sqlite3.connect(self._path or "", timeout=WAIT_S, isolation_level=None)
+        file = None if self._left else self._path
+        db = sqlite3.connect(file or "", timeout=WAIT_S, isolation_level=None)
         try:
+            if file is None:
+                with self._lock:
+                    self._db.backup(db)
             db.execute("BEGIN")
             yield db
         finally:
@@ -149,6 +161,8 @@ class JournalIndex:
         The spool goes first: what it has given up since is in the lake then. Nobody who reads waits
         while the lake is asked whether it is there.
         """
+        if self._left:
+            self._return()
         self._mended(self._from_outbox)
         try:
             mark = self._reach()
@@ -317,10 +331,11 @@ class JournalIndex:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield self._db
+            self._db.execute("COMMIT")
         except BaseException:
-            self._db.execute("ROLLBACK")
+            if self._db.in_transaction:  # a full disk has ended it by itself
+                self._db.execute("ROLLBACK")
             raise
-        self._db.execute("COMMIT")
 
     def _mended(self, action: Callable[[], T]) -> T:
         """Do it; once more with an empty file, if this one is damaged."""
@@ -328,7 +343,9 @@ class JournalIndex:
             try:
                 return action()
             except sqlite3.OperationalError as error:
-                raise self._unusable(error) from error
+                if not self._leave(error):
+                    raise self._unusable(error) from error
+                return action()
             except sqlite3.DatabaseError as error:
                 log.warning("journal_index_made_anew", reason=str(error))
                 self._start_over()
@@ -336,6 +353,27 @@ class JournalIndex:
                 with contextlib.suppress(LakeUnreachable):  # then it tells what waits
                     self._follow(self._reach())
                 return action()
+
+    def _leave(self, error: sqlite3.OperationalError) -> bool:
+        """Go on in a temporary copy where the file can't be written; whether that helps."""
+        if self._left or self._path is None or not _is_unwritable(error):
+            return False
+        copy = self._connect(None)
+        self._db.backup(copy)
+        self._db.close()
+        self._db, self._left = copy, True
+        log.warning("journal_index_left", reason=str(error))
+        return True
+
+    def _return(self) -> None:
+        """Back to the file, once its disk has room: it follows from where it was left."""
+        assert self._path is not None
+        # What still can't be opened or written stays left.
+        with self._lock, contextlib.suppress(sqlite3.OperationalError, OSError):
+            if self._left and shutil.disk_usage(self._path.parent).free > ROOM_BYTES:
+                file = self._connect(self._path)
+                self._db.close()
+                self._db, self._left = file, False
 
     def _unusable(self, error: sqlite3.Error) -> Transient:
         return Transient(
@@ -345,18 +383,22 @@ class JournalIndex:
 
     def _opened(self) -> sqlite3.Connection:
         try:
-            return self._connect()
+            return self._connect(self._path)
         except sqlite3.OperationalError as error:
-            raise self._unusable(error) from error
+            if self._path is None or not _is_unwritable(error):
+                raise self._unusable(error) from error
+            log.warning("journal_index_left", reason=str(error))
+            self._left = True
+            return self._connect(None)
         except sqlite3.DatabaseError:
             self._remove()
-            return self._connect()
+            return self._connect(self._path)
 
-    def _connect(self) -> sqlite3.Connection:
-        if self._path is not None:
-            self._path.touch(mode=fsio.PRIVATE_FILE)  # its text is the person's own
+    def _connect(self, path: Path | None) -> sqlite3.Connection:
+        if path is not None:
+            path.touch(mode=fsio.PRIVATE_FILE)  # its text is the person's own
         db = sqlite3.connect(
-            self._path or "", timeout=WAIT_S, isolation_level=None, check_same_thread=False
+            path or "", timeout=WAIT_S, isolation_level=None, check_same_thread=False
         )
         try:
             db.execute("PRAGMA journal_mode = WAL")
@@ -386,12 +428,17 @@ class JournalIndex:
         except sqlite3.DatabaseError:
             self._db.close()
             self._remove()
-            self._db = self._connect()
+            self._db = self._connect(self._path)
 
     def _remove(self) -> None:
         if self._path is not None:
             for end in ("", "-wal", "-shm"):
                 self._path.with_name(self._path.name + end).unlink(missing_ok=True)
+
+
+def _is_unwritable(error: sqlite3.OperationalError) -> bool:
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return code & 0xFF in _UNWRITABLE  # what is above says more
 
 
 def _in_us(frame: pl.DataFrame) -> pl.DataFrame:
