@@ -63,8 +63,19 @@ def run(directory: Path, *, quick: bool) -> Iterator[Row]:
         else:
             server.fill(frame)
             others.append(server)
-        for name, asks in _questions(frame).items():
-            yield _compared(name, asks, finder, others, quick=quick)
+        questions = _questions(frame)
+        asked = {
+            name: _asked(asks, finder, others, quick=quick) for name, asks in questions.items()
+        }
+        for name, took_ms in asked.items():
+            ranked = questions[name][0].kind == "best"
+            yield _compared(name, took_ms, goal=FASTER if ranked else 1.0, quick=quick)
+        ranked_ms = {
+            engine: [ms for name, asks in questions.items() if asks[0].kind == "best"
+                     for ms in asked[name][engine]]
+            for engine in ("ours", *(other.name for other in others))
+        }  # fmt: skip
+        yield _compared("all that are ranked", ranked_ms, goal=FASTER, quick=quick)
         others[0].close()
     yield _new(home, finder, frame, quick=quick)
     yield from search_ocr.run(quick=quick)
@@ -136,10 +147,10 @@ def _questions(frame: pl.DataFrame) -> dict[str, list[Ask]]:
     }
 
 
-def _compared(
-    name: str, asks: list[Ask], finder: Finder, others: list[Database], *, quick: bool
-) -> Row:
-    """All engines by turns, question by question; p50 and p95 of each."""
+def _asked(
+    asks: list[Ask], finder: Finder, others: list[Database], *, quick: bool
+) -> dict[str, list[float]]:
+    """All engines by turns, question by question; milliseconds of each."""
     turns: dict[str, Callable[[Ask], int]] = {
         "ours": lambda ask: _ask(finder, ask),
         **{other.name: other.ask for other in others},
@@ -154,12 +165,15 @@ def _compared(
                 if number:  # the first round warms up
                     took_ms[engine].append((time.perf_counter() - began_s) * 1000)
             assert len(found) == 1, f"{ask} found {found}"
+    return took_ms
+
+
+def _compared(name: str, took_ms: dict[str, list[float]], *, goal: float, quick: bool) -> Row:
+    """p50 and p95 of each engine."""
     told = {engine: (statistics.median(ms), _p95(ms)) for engine, ms in took_ms.items()}
     ours = told.pop("ours")
     best_p95 = min(p95 for _, p95 in told.values())
     ratio = best_p95 / ours[1]
-    ranked = asks[0].kind == "best"
-    goal = FASTER if ranked else 1.0
     return Row(
         name=f"{name}: p50, p95",
         ours=f"{ours[0]:.2f}, {ours[1]:.2f} ms",
@@ -167,7 +181,7 @@ def _compared(
         value=f"p95 {ratio:.1f} times faster than the better one",
         goal=f"at least {goal:.0f}",
         met=None if quick else ratio >= goal,
-        rounds=len(asks) * ROUNDS,
+        rounds=len(took_ms["ours"]),
     )
 
 
