@@ -111,6 +111,17 @@ def test_pages_are_read_well(tesseract: Tesseract, text: str, font: str, dark: b
     assert all(0 <= word.left < 1100 and 0 <= word.top < 320 for word in found.words)
 
 
+@pytest.mark.parametrize("size_px", [12, 13, 14])
+@pytest.mark.parametrize("font", [SANS, MONO])
+def test_small_letters_of_code_are_read_well(tesseract: Tesseract, font: str, size_px: int) -> None:
+    shown = from_frame(as_frame(page(CODE, font=font, dark=size_px == 13, size_px=size_px)))
+    found = tesseract.words(shown)
+    text = " ".join(word.text for word in found)
+    assert min(recall_and_precision(CODE, text)) >= 0.95, text
+    first = found[0]
+    assert (abs(first.left - 30) <= 2, abs(first.top - 20) <= 6) == (True, True), first
+
+
 def test_rapidocr_reads_as_well_and_fetches_nothing(
     home: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
