@@ -19,7 +19,7 @@ from lifelog_lake.recall.search.query import (
     Words,
     parse,
 )
-from lifelog_lake.recall.search.snippets import snippet
+from lifelog_lake.recall.search.snippets import marks, snippet
 from lifelog_lake.recall.search.words import fold, places, words
 
 
@@ -138,6 +138,19 @@ def test_words_are_marked_where_they_stand(text: str) -> None:
     found = list(places(text))
     assert [one for one, _, _ in found] == words(text)
     assert all(0 <= start < end <= len(text) for _, start, end in found)
+
+
+WANTED = st.builds(
+    lambda words, prefix: Words(words=tuple(words), prefix=prefix),
+    st.lists(st.text("ab0", min_size=1, max_size=2), min_size=1, max_size=3),
+    st.booleans(),
+)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.text("aAbB0_-. ", max_size=30), st.lists(WANTED, max_size=3))
+def test_plain_text_is_marked_as_any_other(text: str, wanted: list[Words]) -> None:
+    assert marks(text, wanted) == marks(f"{text} \u2013", wanted)
 
 
 def test_a_snippet_shows_what_was_found() -> None:

@@ -164,7 +164,13 @@ class Finder:
             else:
                 page, following = self._best(moment, request, query, after)
             wanted = tuple(wanted_words(node))
-            counted = _count(opened.searcher, query) if total else None
+            values = _facets(opened.searcher, query) if facets else {}
+            if not total:
+                counted = None
+            elif values:  # each has one stream: nobody counts twice
+                counted = sum(count for _, count in values["stream"])
+            else:
+                counted = _count(opened.searcher, query)
             return Found(
                 hits=tuple(
                     Hit(
@@ -178,7 +184,7 @@ class Finder:
                 ),
                 cursor=None if following is None else _cursor(request, following),
                 total=counted,
-                facets=_facets(opened.searcher, query) if facets else {},
+                facets=values,
             )
 
     def times(self, request: Request) -> list[int]:
