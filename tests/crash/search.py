@@ -143,15 +143,19 @@ def one(base: Path, directory: Path, point: Point) -> tuple[list[str], int]:
         return [str(error)], code
 
 
-def at_any_moment(base: Path, directory: Path, share: float) -> tuple[list[str], int]:
-    """The same at a moment of tantivy's own, a share of the time that the work takes."""
+def lasts_s(base: Path, directory: Path) -> float:
+    """How long the work takes if nobody kills it."""
     root = place(base, directory)
     began_s = time.monotonic()
     run(lambda: work(root))
-    lasts_s = time.monotonic() - began_s
+    return time.monotonic() - began_s
+
+
+def at_any_moment(base: Path, directory: Path, after_s: float) -> tuple[list[str], int]:
+    """The same at a moment of tantivy's own."""
     root = place(base, directory)
     pid = fork(lambda: work(root))
-    time.sleep(lasts_s * share)
+    time.sleep(after_s)
     os.kill(pid, signal.SIGKILL)
     code = wait(pid)
     try:
@@ -171,8 +175,10 @@ def sweep(directory: Path, most: int = 0) -> None:
     for point in points[:: -(-len(points) // most) if most else 1]:
         told(point[0], *one(base, directory, point))
     moments = 3 if most else 40
+    whole_s = lasts_s(base, directory)
     for number in range(moments):
-        told("any moment", *at_any_moment(base, directory, (number + 0.5) / moments))
+        after_s = whole_s * (number + 0.5) / moments
+        told("any moment", *at_any_moment(base, directory, after_s))
 
 
 def told(point: str, found: list[str], code: int) -> None:
