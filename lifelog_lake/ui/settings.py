@@ -14,9 +14,14 @@ class Settings(anywidget.AnyWidget):
     """Shows what the REST API says; without state of its own."""
 
     _esm = script(
-        "health_words", "settings_parts", "settings_tokens", "settings_password", "settings"
+        "health_words",
+        "sheet",
+        "settings_parts",
+        "settings_tokens",
+        "settings_password",
+        "settings",
     )
-    _css = style("settings")
+    _css = style("sheet", "settings")
 
 
 class SettingsPage:

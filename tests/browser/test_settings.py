@@ -104,7 +104,7 @@ def test_a_token_is_made_shown_once_rotated_and_revoked(
     opened.keyboard.press("Escape")
     assert program.post("events", json={"title": "still"}).status_code == 201
     row(opened, "kitchen").get_by_role("button", name="Rotate").click()
-    opened.get_by_role("dialog").get_by_role("button", name="Rotate").click()
+    opened.get_by_role("alertdialog").get_by_role("button", name="Rotate").click()
     second = opened.locator(".ll-set-secret").input_value()
     assert second != first
     assert program.post("events", json={"title": "x"}).status_code == 401
@@ -112,12 +112,12 @@ def test_a_token_is_made_shown_once_rotated_and_revoked(
     assert program.post("events", json={"title": "x"}).status_code == 201
 
     row(opened, "kitchen").get_by_role("button", name="Revoke").click()
-    opened.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    opened.get_by_role("alertdialog").get_by_role("button", name="Cancel").click()
     row(opened, "kitchen").get_by_role("button", name="Revoke").dblclick()
-    opened.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    opened.get_by_role("alertdialog").get_by_role("button", name="Cancel").click()
     assert program.post("events", json={"title": "x"}).status_code == 201
     row(opened, "kitchen").get_by_role("button", name="Revoke").click()
-    opened.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+    opened.get_by_role("alertdialog").get_by_role("button", name="Revoke").click()
     expect(row(opened, "kitchen")).to_have_count(0)
     assert program.post("events", json={"title": "x"}).status_code == 401
     assert "kitchen" not in listed(hub, capsys)
@@ -223,7 +223,7 @@ def test_it_fits_a_phone_and_the_dark(
     opened.screenshot(path=screenshots / f"{name}.png", full_page=True)
     row(opened, f"{size[0]} {dark}").get_by_role("button", name="Revoke").click()
     opened.screenshot(path=screenshots / f"{name}-dialog.png")
-    opened.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+    opened.get_by_role("alertdialog").get_by_role("button", name="Revoke").click()
     expect(row(opened, f"{size[0]} {dark}")).to_have_count(0)
 
 

@@ -226,7 +226,7 @@ def test_text_from_data_is_text(full_hub: Hub, visit: Opener) -> None:
     page.mouse.move(left + width * 0.30, y)
     page.mouse.move(left + width * 0.31, y)
     expect(page.locator("#vg-tooltip-element.visible h2")).to_have_text(f"Windows: {spelled}")
-    expect(page.locator(".ll-legend bdi").filter(has_text=spelled)).to_have_count(1)
+    expect(page.locator(".widget-html .ll-legend bdi").filter(has_text=spelled)).to_have_count(1)
     page.locator('[data-tab="activity"]').click()
     expect(page.locator(".ll-row").filter(has_text=spelled)).to_have_count(2)
     page.locator(".ll-row").first.click()

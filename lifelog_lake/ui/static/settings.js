@@ -8,7 +8,7 @@ function render({ el }) {
   const { line, say } = sayLine();
   const again = h("p", {});
   const root = h("div", { class: "ll ll-settings" });
-  const tokens = tokensCard(root, () => load(loadAudit));
+  const tokens = tokensCard(() => load(loadAudit));
   const password = passwordCard();
   const limits = h("div", { class: "ll-set-body" }, "…");
   const lake = h("div", { class: "ll-set-body" }, "Looking …");

@@ -1,4 +1,4 @@
-// Parts of the settings page: cards, a question before what can't be undone, limits, the lake, the audit.
+// Parts of the settings page: cards, limits, the lake, the audit.
 
 const NOTHING = "–";
 
@@ -19,25 +19,6 @@ function sayLine() {
 function inWords(error) {
   if (!error.message || !("hint" in error)) throw error;
   return `${plain(error.message)} ${plain(error.hint)}`.trim();
-}
-
-/**
- * Ask before something that can't be undone; true if it is to be done. Escape means no.
- * The second half of a double click on what has asked lies within the dialog, perhaps on its button: it counts for nothing.
- */
-function confirmed(root, title, text, action) {
-  return new Promise((resolve) => {
-    const no = h("button", { type: "button", class: "ll-button", autofocus: true, onclick: () => dialog.close() }, "Cancel");
-    const yes = h("button", { type: "button", class: "ll-button ll-set-danger", onclick: (event) => { if (event.detail < 2) dialog.close("yes"); } }, action);
-    const dialog = h("dialog", {
-      class: "ll-set-dialog", "aria-labelledby": "ll-set-question", "aria-describedby": "ll-set-why",
-      onclose: () => { dialog.remove(); resolve(dialog.returnValue === "yes"); },
-    }, h("div", { class: "ll-set-dialog-in" },
-      h("h2", { id: "ll-set-question" }, title), h("p", { id: "ll-set-why" }, text),
-      h("div", { class: "ll-set-buttons" }, no, yes)));
-    root.append(dialog);
-    dialog.showModal();
-  });
 }
 
 /** Rows of a description list; what has no value is left out. */

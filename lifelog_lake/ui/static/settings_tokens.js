@@ -51,7 +51,7 @@ function putAway(id) {
 }
 
 /** The card. `changed()` is called when something was done that the audit tells of. */
-function tokensCard(root, changed) {
+function tokensCard(changed) {
   const { line, say } = sayLine();
   const fresh = h("div", { class: "ll-set-fresh" }, ...unread.values());
   const list = h("div", {});
@@ -103,7 +103,7 @@ function tokensCard(root, changed) {
   async function end(token, button) {
     const title = `Revoke ${plain(token.name)}?`;
     const text = `Programs that use it are refused at once, and it can't be brought back.${token.given ? " It comes from the environment; there it is ignored from now on." : ""}`;
-    if (await confirmed(root, title, text, "Revoke")) {
+    if (await sure({ title, text: [text], yes: "Revoke", no: "Cancel" })) {
       await act(button, async () => {
         await send(`auth/tokens/${encodeURIComponent(token.id)}`, undefined, { method: "DELETE" });
         putAway(token.id);
@@ -115,7 +115,7 @@ function tokensCard(root, changed) {
   async function turn(token, button) {
     const title = `Rotate ${plain(token.name)}?`;
     const text = "It gets a new secret, which is shown once. Programs with the old one are refused at once, until you give them the new one.";
-    if (await confirmed(root, title, text, "Rotate")) {
+    if (await sure({ title, text: [text], yes: "Rotate", no: "Cancel" })) {
       await act(button, async () => {
         const made = await send("auth/token/rotate", { id: token.id });
         putAway(token.id);
