@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -209,6 +210,32 @@ def test_slow_senders_hold_nobody_up(
         assert first_line(connection) == b"HTTP/1.1 408 Request Timeout"
         one.__exit__(None, None, None)
     wait_until("Something is left.", 60, lambda: no_leftovers(served))
+
+
+def test_a_slow_disk_is_not_the_senders_fault(
+    served: Served, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told to send it again although it is kept, it would be there twice."""
+    monkeypatch.setattr(patience, "IDLE_S", 0.1)
+    id_ = api.post("events", json={"title": "An entry"}).json()["id"]
+    path = f"events/{id_}/attachments/a.txt"
+    checked = threading.Event()
+    check = served.work.journal.check_room
+    monkeypatch.setattr(served.work.journal, "check_room", lambda id_: (check(id_), checked.set()))
+    with ThreadPoolExecutor(1) as other:
+        with served.work.journal._lock:  # an import has it, say
+            heard = other.submit(api.put, path, data=b"words")
+            assert checked.wait(60)
+            threading.Event().wait(0.5)  # longer than a sender may be silent
+            with raw(served, "PUT", path, api.token, "Content-Length: 5") as gone:
+                gone.sendall(b"gone!")
+                threading.Event().wait(0.5)
+        assert heard.result().status_code == 201
+    wait_until("Something is left.", 60, lambda: no_leftovers(served))
+    wait_until(
+        "What nobody heard of is kept.", 60,
+        lambda: len(api.get(f"events/{id_}").json()["attachments"]) == 1,
+    )  # fmt: skip
 
 
 # --- guessing -------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ durable. Whatever goes wrong before, nothing of it stays.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import BinaryIO, ClassVar
@@ -14,7 +15,7 @@ from urllib.parse import quote
 
 import multipart
 
-from lifelog_lake.errors import LifelogError
+from lifelog_lake.errors import LifelogError, UnknownEntry
 from lifelog_lake.recall.journal.journal import Upload
 from lifelog_lake.recall.journal.model import Attachment
 from lifelog_lake.server.api.inflow import Inflow
@@ -50,6 +51,9 @@ class UploadHandler(PatientHandler):
         self._inflow: Inflow | None = None
         self._writing: Future[Attachment] | None = None
         self._done: list[Attachment] = []
+        self._gone = False
+        #: What takes files back that were attached before the request failed.
+        self._dropping: Future[None] | None = None
 
     async def check_more(self) -> None:
         """Whether there is room, before anything is sent."""
@@ -81,8 +85,11 @@ class UploadHandler(PatientHandler):
         self._inflow.end()
         writing, self._inflow, self._writing = self._writing, None, None
         try:
-            self._done.append(await asyncio.wrap_future(writing))
+            attached = await asyncio.wrap_future(writing)
+            self._done.append(attached)
             METER.wrote("attachment")
+            if self._gone:  # nobody will hear that it is kept, and it would be sent again
+                self._drop()
         except LifelogError as error:
             self.failed = problem_of(error)
             self._drop()
@@ -100,6 +107,7 @@ class UploadHandler(PatientHandler):
     async def refuse_early(self, problem: Problem) -> None:
         """Nothing of the request stays."""
         self._drop()
+        await self._dropped()
         await super().refuse_early(problem)
 
     def _drop(self) -> None:
@@ -109,11 +117,17 @@ class UploadHandler(PatientHandler):
             self._inflow = None
         done, self._done = self._done, []
         if done:
-            self.work.upload(lambda: self._detach(done))
+            self._dropping = self.work.upload(lambda: self._detach(done))
+
+    async def _dropped(self) -> None:
+        """Who is told that the request has failed finds nothing of it any more."""
+        if self._dropping is not None:
+            await asyncio.wrap_future(self._dropping)
 
     def _detach(self, files: list[Attachment]) -> None:
         for file in files:
-            self.work.journal.detach(file.key)
+            with contextlib.suppress(UnknownEntry):  # the entry was deleted meanwhile
+                self.work.journal.detach(file.key)
 
     async def take_piece(self, chunk: bytes) -> None:
         """A piece of the file."""
@@ -122,7 +136,10 @@ class UploadHandler(PatientHandler):
 
     async def give(self, answer: Callable[[], None]) -> None:
         """Answer, if all files are kept."""
+        if self._gone:
+            self.failed = Problem(status=408, detail="The sender is gone.", hint="Send it again.")
         if self.failed is not None:
+            await self._dropped()
             raise self.failed
         record = self.audit(
             "attachment.create", entry=self.path_args[0], keys=[file.key for file in self._done]
@@ -134,6 +151,7 @@ class UploadHandler(PatientHandler):
         """The sender is gone."""
         super().on_connection_close()
         if not self._headers_written:
+            self._gone = True
             self._drop()
 
     def on_finish(self) -> None:
@@ -167,6 +185,7 @@ class AttachmentsHandler(UploadHandler):
     async def post(self, entry_id: str) -> None:
         """What a file is, is judged by its content; [journal] says how many, how large, what."""
         del entry_id
+        self.stop_waiting()  # all of it came: what takes time now isn't the sender
         if self._parser is not None and self.failed is None:
             try:
                 self._parser.close()
@@ -240,6 +259,7 @@ class AttachmentUploadHandler(UploadHandler):
     async def put(self, entry_id: str, name: str) -> None:
         """As ``curl -T photo.jpg …/attachments/`` does. Each one is a new file of the entry."""
         del entry_id, name
+        self.stop_waiting()  # all of it came: what takes time now isn't the sender
         await self.end()
         await self.give(lambda: self.answer(self._done[0].as_json(), 201))
 
