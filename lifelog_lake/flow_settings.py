@@ -76,13 +76,14 @@ class SummariesSettings(FlowSettings):
 class OcrSettings(FlowSettings):
     """The words on new frames are recognised, the newest first."""
 
-    every_s: float = Field(MINUTE_S, ge=1, le=MOST_S, description="Seconds between two runs.")
+    # With shipping each minute a word is found two minutes after it was seen, at the latest.
+    every_s: float = Field(45.0, ge=1, le=MOST_S, description="Seconds between two runs.")
     budget_s: float = Field(
-        20.0,
+        15.0,
         gt=0,
         le=DAY_S,
         description="A run ends after so many seconds; what is left waits. A third of a core at "
-        "most, if it runs each minute.",
+        "most, if it runs each 45 seconds.",
     )
     engine: Literal["tesseract", "rapidocr"] = Field(
         "tesseract",
