@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -130,8 +131,8 @@ def answer(found: Found) -> dict[str, object]:
 
 
 def _show(found: Found) -> None:
-    for hit in found.hits:
-        _show_hit(hit)
+    for _, alike in groupby(found.hits, _says):
+        _show_hit(*alike)
     total = found.total or 0
     shown = f" (the first {len(found.hits)} shown)" if total > len(found.hits) else ""
     say(f"{number(total, 'hit')}{shown}", style="dim")
@@ -139,7 +140,13 @@ def _show(found: Found) -> None:
         say(f"The next ones: --cursor {found.cursor}", style="dim")
 
 
-def _show_hit(hit: Hit) -> None:
+def _says(hit: Hit) -> tuple[object, ...]:
+    """What a hit says; those that say the same one after the other are one line."""
+    of = hit.document
+    return of.stream, of.device, of.title, of.app, of.url, hit.snippet.text
+
+
+def _show_hit(hit: Hit, *alike: Hit) -> None:
     of = hit.document
     line = Text(f"{local(of.at)}  {of.stream:<10} ", style="dim")
     piece = Text(plain(hit.snippet.text), style="not dim")
@@ -150,6 +157,8 @@ def _show_hit(hit: Hit) -> None:
     beside = [title, of.app, (of.url or "")[:MOST_ADDRESS], *(f"#{tag}" for tag in of.tags)]
     if told := " · ".join(plain(text) for text in beside if text):
         line.append(f"  {told}")
+    if alike:
+        line.append(f"  and {len(alike)} more like it, the last {local(alike[-1].document.at)}")
     out().print(line)
 
 

@@ -20,6 +20,10 @@ def filled(home: Path) -> None:
     add(
         make_home(home),
         new_event("window", at=T0, data={"app": "editor", "title": "Annual\x1b[31m report"}),
+        *(
+            new_event("window", at=T0 - n * US_PER_S, data={"app": "editor", "title": "zebra"})
+            for n in range(1, 4)
+        ),
         new_event(
             "journal",
             at=T0 + US_PER_S,
@@ -30,7 +34,11 @@ def filled(home: Path) -> None:
 
 def test_search_shows_pages_and_answers_programs(home: Path, lifelog: Run) -> None:
     filled(home)
-    assert "made anew: 2 documents." in said(lifelog("search", "--rebuild"))
+    assert "made anew: 5 documents." in said(lifelog("search", "--rebuild"))
+    alike = lifelog("search", "zebra").stdout.splitlines()
+    assert "zebra" in alike[0]
+    assert "and 2 more like it" in alike[0]
+    assert alike[1] == "3 hits"
     shown = lifelog("search", "report", "--newest", "--limit", "1")
     assert shown.returncode == 0, shown.stderr
     lines = shown.stdout.splitlines()
