@@ -48,8 +48,14 @@ class LifelogHandler(APIHandler):
         try:
             await super().prepare()
         except HTTPError as error:
+            if error.status_code == 403 and not self.check_host():
+                raise Problem(
+                    status=403,
+                    detail="The hub isn't known by this name.",
+                    hint="Add the name to [server] url or names in config.toml.",
+                ) from None
             stranger = getattr(self, "_jupyter_current_user", None) is None
-            if stranger and error.status_code in (403, 404) and self.check_host():
+            if stranger and error.status_code in (403, 404):
                 raise HTTPError(401, "This needs a login or a token.") from None
             raise
         if self.request.method != "OPTIONS":

@@ -310,6 +310,17 @@ def test_rows_that_were_taken_from_the_lake_go(home: Home, journal: Journal) -> 
     assert {one.id for one in listed(journal)} == {stays.id, waiting.id}
 
 
+def test_what_is_written_while_a_lake_hangs_is_told(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def hangs() -> str:
+        written(journal, "meanwhile")
+        raise LakeUnreachable("It doesn't answer.", hint="Wait.")
+
+    monkeypatch.setattr(journal.index(), "_reach", hangs)
+    assert titles(journal) == ["meanwhile"]
+
+
 def test_without_a_lake_in_reach_what_is_known_is_told(home: Home, journal: Journal) -> None:
     known = written(journal, "known")
     ship(home)

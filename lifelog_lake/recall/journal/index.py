@@ -168,6 +168,7 @@ class JournalIndex:
             mark = self._reach()
             self._mended(lambda: self._reach.timed(lambda: self._follow(mark)))
         except LakeUnreachable as error:
+            self._mended(self._from_outbox)  # to find out may have taken a minute
             return error
         return None
 
