@@ -323,10 +323,10 @@ def test_a_range_has_what_goes_on_in_it_and_not_what_ended_before(tmp_path: Path
     ended = slices(midnight - timedelta(minutes=10), 2, app="editor", title="ended at midnight")
     on = slices(midnight - timedelta(minutes=10), 4, app="shell", title="goes on")
     trip = new_event(
-        "journal",
+        "sensor",
         at=to_us(midnight - timedelta(hours=30)),
         end=to_us(midnight + timedelta(hours=6)),
-        data={"title": "trip"},
+        data={"name": "trip", "value": 1.0},
     )
     spool = Spool.of(home)
     spool.append([*ended, *on])
