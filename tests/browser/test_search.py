@@ -12,9 +12,11 @@ from playwright.sync_api import Page, expect
 from lifelog_lake.care import ocr
 from lifelog_lake.clock import SystemClock, to_us
 from lifelog_lake.events import BlobSource, new_event
+from lifelog_lake.home import open_home
 from lifelog_lake.lake import parse_url
 from tests.browser.conftest import PHONE, Opener, Seen
 from tests.browser.hub import HOSTILE, Hub, lasting, minutes_ago, new_home, ship_events, start_hub
+from tests.fixtures.meaning import make_embeddings, model_place
 from tests.fixtures.pages import PROSE, as_frame, page
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -60,6 +62,9 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
         ],
     )
     ocr.run(home, parse_url(home.lake_url, home), SystemClock())
+    with (home.path / "config.toml").open("a") as config:
+        config.write(f'\n[search]\nsemantic = true\nmodel = "{model_place()}"\n')
+    make_embeddings(open_home(home.path))
     running = start_hub(home)
     running.await_pages()
     yield running
@@ -118,6 +123,19 @@ def test_words_on_the_screen_are_boxed_and_lead_to_their_moment(hub: Hub, visit:
     opened.keyboard.press("Enter")
     expect(opened).to_have_url(MOMENT)
     expect(opened.locator(".ll-tile img").first).to_be_visible()
+
+
+def test_what_is_near_in_meaning_is_found_if_it_is_wanted(hub: Hub, visit: Opener) -> None:
+    opened = asked(hub, visit, "striped African horse")
+    expect(opened.locator(".ll-search-said")).to_contain_text("0 hits")
+    opened.get_by_role("button", name="Meaning").click()
+    expect(opened.locator(HIT)).to_have_count(2)
+    expect(opened).to_have_url(re.compile("order=meaning"))
+    opened.reload()
+    expect(opened.locator(HIT)).to_have_count(2)
+    expect(opened.locator(".ll-hit-snippet").first).to_contain_text(
+        re.compile("zebra", re.IGNORECASE)
+    )
 
 
 def test_pages_follow_and_hostile_words_are_text(hub: Hub, visit: Opener) -> None:

@@ -205,8 +205,9 @@ def test_off_or_without_a_model_is_said(
     with pytest.raises(UsageError, match="semantic = true"):
         found(plain, "bakery")
     assert len(plain.find(Request(query="bread")).hits) == 1
-    with pytest.raises(UsageError, match="newest"):
-        Request(query="bakery", semantic=True, order="newest").node()
+    for more in ({"order": "newest"}, {"recency_days": 3.0}):
+        with pytest.raises(UsageError, match="newest"):
+            Request(query="bakery", semantic=True, **more).node()  # type: ignore[arg-type]
     plain.close()
     off = open_home(tmp_path / "home")
     assert not any(make_embeddings(off).counts.values())

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,6 +66,7 @@ class Model:
         """Load it; about 90 MB. Raises :class:`NoMeaning` for what is no model, and
         :class:`MissingExtra`."""
         place = model_directory(setting)
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # read when it is first used
         try:
             from safetensors import SafetensorError
             from safetensors.numpy import load_file

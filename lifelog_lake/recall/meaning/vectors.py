@@ -46,6 +46,8 @@ STATE = "state.json"
 FORMAT = 1
 #: So many of the nearest by their signs are compared exactly.
 COMPARED = 16_384
+#: So many of them are given at most.
+GIVEN = 4096
 WAIT_S = 10.0
 _COLUMNS = ("text_sha256", "model_sha256", "vector")
 _NAME = "^[0-9a-f]{64}$"
@@ -249,18 +251,21 @@ class Opened:
             return np.memmap(f"{files}.{end}", kind, "r", shape=(count, width))
 
         self._names = mapped("names", "<u8", 1)[:, 0]
-        self._signs = mapped("signs", "u1", dimensions // 8)
+        # Eight bytes at once, if they come out even: a fifth of the time.
+        kind, bits = ("<u8", 64) if dimensions % 64 == 0 else ("u1", 8)
+        self._signs = mapped("signs", kind, dimensions // bits)
         self._vectors = mapped("vectors", "<f2", dimensions)
         self._order = np.argsort(self._names)
 
     def nearest(self, asked: npt.NDArray[np.float32], least: float) -> list[Near]:
         """The pieces nearest to a vector that are at least so similar, the nearest first.
 
-        There are at most :data:`COMPARED`.
+        There are at most :data:`GIVEN`.
         """
         if not self.count:
             return []
-        apart = np.bitwise_count(self._signs ^ np.packbits(asked > 0)).sum(axis=1, dtype=np.uint16)
+        signs = np.packbits(asked > 0).view(self._signs.dtype)
+        apart = np.bitwise_count(self._signs ^ signs).sum(axis=1, dtype=np.uint16)
         most = min(COMPARED, self.count)
         return self._exact(asked, np.argpartition(apart, most - 1)[:most], least)
 
@@ -279,7 +284,7 @@ class Opened:
     ) -> list[Near]:
         similarity = self._vectors[np.sort(rows)].astype(np.float32) @ asked
         names = self._names[np.sort(rows)]
-        order = np.argsort(-similarity, kind="stable")
+        order = np.argsort(-similarity, kind="stable")[:GIVEN]
         return [
             Near(name=f"{int(names[n]):016x}", similarity=float(similarity[n]))
             for n in order

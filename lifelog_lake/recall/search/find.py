@@ -207,15 +207,11 @@ class Finder:
     ) -> tuple[list[tuple[Document, float]], _Cursor | None]:
         searcher, offset = moment.opened.searcher, 0 if after is None else int(after.place)
         ranked: Sequence[tuple[float, tantivy.DocAddress]]
-        if moment.fused is not None or request.recency_days:
-            if moment.fused is None:
-                ranked = searcher.search(query, WEIGHED, count=False).hits
-            else:
-                ranked = moment.fused.ranked
-            if request.recency_days:
-                half_us = request.recency_days * DAY_US
-                ranked = _weighed(searcher, ranked, half_us, moment.at_us)
-            ranked = ranked[offset:]
+        if moment.fused is not None:
+            ranked = moment.fused.ranked[offset:]
+        elif request.recency_days:
+            half_us = request.recency_days * DAY_US
+            ranked = _weighed(searcher, query, half_us, moment.at_us)[offset:]
         else:
             wanted = request.limit + 1
             ranked = searcher.search(query, wanted, count=False, offset=offset).hits
@@ -322,12 +318,10 @@ def _newest(
 
 
 def _weighed(
-    searcher: tantivy.Searcher,
-    hits: Sequence[tuple[float, tantivy.DocAddress]],
-    half_us: float,
-    now_us: int,
+    searcher: tantivy.Searcher, query: tantivy.Query, half_us: float, now_us: int
 ) -> Sequence[tuple[float, tantivy.DocAddress]]:
-    """The best, anew by their rank and age: half the weight goes with age."""
+    """The best by their words, anew by words and age: half the weight goes with age."""
+    hits = searcher.search(query, WEIGHED, count=False).hits
     begun = searcher.fast_field_values("at", [address for _, address in hits])
 
     def weight(at: object) -> float:

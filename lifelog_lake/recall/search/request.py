@@ -73,10 +73,10 @@ class Request:
             raise UsageError("The order is 'best' or 'newest'.")
         if not 0 <= self.recency_days <= 36_525:
             raise UsageError("recency is a number of days, 0 to 36525.", hint="0 is off.")
-        if self.semantic and self.order == "newest":
+        if self.semantic and (self.order == "newest" or self.recency_days):
             raise UsageError(
-                "Search by meaning gives the best first, not the newest.",
-                hint="Ask for one of both.",
+                "Search by meaning gives the best first, whatever their age.",
+                hint="Leave out the order 'newest' and recency.",
             )
         if unknown := [name for name in self.streams if name not in STREAMS]:
             raise UsageError(

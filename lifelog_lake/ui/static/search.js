@@ -5,6 +5,8 @@ const PAGE = 30;
 const AGAIN_MS = 2500;
 const CHOICES = [["stream", "Streams"], ["device", "Devices"], ["tag", "Tags"]];
 const ORDERS = [["best", "Best"], ["newest", "Newest"]];
+/** Best by words and meaning; offered if [search] semantic is on. */
+const MEANING = ["meaning", "Meaning"];
 const MOST_CHOICES = 12;
 /** Days in which a rank falls half of the way to its half: of equal hits the newer ones come first. */
 const RECENCY = 90;
@@ -24,7 +26,7 @@ function askedOfAddress() {
   const query = new URLSearchParams(onSearchPage() ? location.search : "");
   const day = (name) => (/^\d{4}-\d{2}-\d{2}$/.test(query.get(name) ?? "") ? query.get(name) : "");
   return {
-    q: query.get("q") ?? "", order: query.get("order") === "newest" ? "newest" : "best",
+    q: query.get("q") ?? "", order: ["newest", "meaning"].find((order) => order === query.get("order")) ?? "best",
     match: query.get("match") === "any" ? "any" : "all", from: day("from"), to: day("to"),
     stream: query.getAll("stream"), device: query.getAll("device"), tag: query.getAll("tag"),
   };
@@ -48,7 +50,8 @@ function dayBegins(text, later) {
   return new Date(year, month - 1, day + later).toISOString();
 }
 
-function render({ el }) {
+function render({ model, el }) {
+  const offered = model.get("semantic") ? [...ORDERS, MEANING] : ORDERS;
   let asked = askedOfAddress();
   let stop = new AbortController();
   let timer = 0;
@@ -85,7 +88,7 @@ function render({ el }) {
     chosenCount.textContent = chosen ? `Narrow (${chosen} chosen)` : "Narrow";
     from.value = asked.from;
     to.value = asked.to;
-    orders.replaceChildren(...ORDERS.map(([name, label]) => h("button", {
+    orders.replaceChildren(...offered.map(([name, label]) => h("button", {
       type: "button", "aria-pressed": String(asked.order === name), onclick: () => set({ order: name }),
     }, label)));
   }
@@ -127,7 +130,8 @@ function render({ el }) {
     try {
       const { q, order, match, stream, device, tag } = asked;
       const found = await ask("search", {
-        q, order, match, stream, device, tag, start: dayBegins(asked.from, 0), end: dayBegins(asked.to, 1),
+        q, order: order === "newest" ? order : "best", semantic: order === "meaning" ? 1 : null,
+        match, stream, device, tag, start: dayBegins(asked.from, 0), end: dayBegins(asked.to, 1),
         recency: order === "best" ? RECENCY : null, limit: PAGE, facets: further ? null : 1, cursor: further ? cursor : null,
       }, mine.signal);
       if (mine !== stop) return;
@@ -157,7 +161,7 @@ function render({ el }) {
       groups = [];
       list.replaceChildren();
     }
-    for (const group of gather(hits, groups, asked.order === "best")) {
+    for (const group of gather(hits, groups, asked.order !== "newest")) {
       const item = hitItem(group.hits);
       if (group.item) group.item.replaceWith(item);
       else list.append(item);
