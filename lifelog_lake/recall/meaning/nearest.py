@@ -37,7 +37,7 @@ LEAST = 0.25
 #: Most events by their words and by their meaning, and of one piece that many events have.
 BY_WORDS, BY_MEANING, OF_ONE = 1_000, 100, 5
 #: If filters leave so few events, each of them is compared.
-FEW, MOST_PIECES = 20_000, 65_000
+FEW, MOST_PIECES = 5_000, 60_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,7 @@ import polars as pl
 import structlog
 
 from lifelog_lake import fsio
-from lifelog_lake.errors import LakeUnreachable
+from lifelog_lake.errors import LakeUnreachable, Locked
 from lifelog_lake.lake.identity import LakeIdentity
 from lifelog_lake.lake.store import Store
 from lifelog_lake.locks import FileLock
@@ -48,7 +48,7 @@ FORMAT = 1
 COMPARED = 16_384
 #: So many of them are given at most.
 GIVEN = 4096
-WAIT_S = 10.0
+WAIT_S = 3.0
 _COLUMNS = ("text_sha256", "model_sha256", "vector")
 _NAME = "^[0-9a-f]{64}$"
 
@@ -94,15 +94,17 @@ class Vectors:
     def refresh(self, wait_s: float = WAIT_S) -> Opened:
         """Take in what was committed, and give what there is.
 
-        Raises :class:`~lifelog_lake.errors.Locked` if another process is at it for longer.
+        If another process is at it for longer, that is what it has made durable so far.
         """
         state = self._read()
-        found = changes(self._store, self._tables, STREAM, state.place)
-        if found is not None:
-            with self._lock.within(wait_s):
-                state = self._read()
-                while found := changes(self._store, self._tables, STREAM, state.place):
-                    state = self._take(state, found)
+        if changes(self._store, self._tables, STREAM, state.place) is not None:
+            try:
+                with self._lock.within(wait_s):
+                    state = self._read()
+                    while found := changes(self._store, self._tables, STREAM, state.place):
+                        state = self._take(state, found)
+            except Locked:
+                state = self._read()  # it brings the rest to the next one who asks
         if self._open is None or self._open[0] != state:
             self._open = state, Opened(self._root / state.files, state.count, self._dimensions)
         return self._open[1]
