@@ -86,6 +86,8 @@ def examine(path: Path | None) -> Iterator[Check]:
     yield from _guarded("lake", lambda: _lake(home))
     yield from _guarded("collectors", lambda: _collectors(home))
     yield from _guarded("clock", lambda: [_clock(home)])
+    if home.settings.search.semantic:
+        yield from _guarded("search by meaning", lambda: [_meaning(home)])
     yield _service(home)
     yield _parts()
 
@@ -290,6 +292,13 @@ def _service(home: Home) -> Check:
         message=f"{state.name}: {state.detail}",
         remedy=state.hint,
     )
+
+
+def _meaning(home: Home) -> Check:
+    from lifelog_lake.recall.meaning.model import model_directory
+
+    place = model_directory(home.settings.search.model)
+    return Check(name="search by meaning", state="ok", message=f"The model is in {place}.")
 
 
 def _parts() -> Check:

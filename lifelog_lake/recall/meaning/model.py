@@ -32,6 +32,10 @@ BATCH = 16
 USUAL_LENGTH = 256
 
 
+#: What reads them: the extra ``semantic``.
+PARTS = ("numpy", "safetensors", "threadpoolctl", "tokenizers")
+
+
 class NoMeaning(UsageError):
     """Search by meaning is off, or there is no model for it."""
 
@@ -39,8 +43,10 @@ class NoMeaning(UsageError):
 def model_directory(setting: str) -> Path:
     """Where the model lies: what ``[search] model`` names, or the package's.
 
-    Raises :class:`NoMeaning` if there is none.
+    Raises :class:`NoMeaning` if there is none, and :class:`MissingExtra` without what reads it.
     """
+    if any(importlib.util.find_spec(name) is None for name in PARTS):
+        raise MissingExtra("Search by meaning", "semantic")
     if setting:
         place = Path(setting).expanduser()
     else:
@@ -67,13 +73,11 @@ class Model:
         :class:`MissingExtra`."""
         place = model_directory(setting)
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # read when it is first used
-        try:
-            from safetensors import SafetensorError
-            from safetensors.numpy import load_file
-            from threadpoolctl import threadpool_limits
-            from tokenizers import Tokenizer
-        except ModuleNotFoundError as error:
-            raise MissingExtra("Search by meaning", "semantic") from error
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+        from threadpoolctl import threadpool_limits
+        from tokenizers import Tokenizer
+
         from lifelog_lake.recall.meaning.bert import Bert, Shape
 
         self._limits: Any = threadpool_limits
