@@ -30,6 +30,8 @@ from tests.fixtures.meaning import make_embeddings, meaning_finder, model_place,
 from tests.helpers import window
 
 TITLES = ("Buy bread", "Order rolls", "A cake for Ada", "Tax return", "Flat tyre", "Train to Bonn")
+#: What is found in the end: one title is that of two windows.
+WANTED = [*TITLES[:3], *TITLES[2:]]
 # So that a run passes several commits.
 embed.COMMIT, embed.BATCH = 2, 1
 
@@ -72,7 +74,7 @@ def problems(root: Path) -> list[str]:
     home = opened(root)
     make_embeddings(home)
     said = []
-    if found(home) != list(TITLES):
+    if found(home) != WANTED:
         said.append(f"found: {found(home)}")
     made = open_lake(home.lake_url).scan("embedding").collect()
     if (made.height, made["text_sha256"].n_unique()) != (len(TITLES), len(TITLES)):
@@ -85,7 +87,7 @@ def problems(root: Path) -> list[str]:
     if any(make_embeddings(home).counts.values()):
         said.append("something was left to do")
     shutil.rmtree(home.path / "index")
-    if any(make_embeddings(home).counts.values()) or found(home) != list(TITLES):
+    if any(make_embeddings(home).counts.values()) or found(home) != WANTED:
         said.append("without an index something else is found")
     return said
 
