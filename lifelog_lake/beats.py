@@ -48,6 +48,8 @@ HANG_S = 150.0
 SLOW_S = 900.0
 
 MAX_TEXT = 400
+#: Of a rule that left something out; there may be several in a beat.
+MAX_RULE = 80
 T = TypeVar("T")
 #: A time that was left out: begin, end (µs since 1970 UTC), and by which rule.
 Excluded = tuple[int, int, str]
@@ -96,7 +98,12 @@ class Beat:
                     stream: clean_text(why[:MAX_TEXT])[0] for stream, why in self.unseen.items()
                 },
                 "written": dict(self.written),
-                "excluded": {stream: list(spans) for stream, spans in self.excluded.items()},
+                "excluded": {
+                    stream: [
+                        (first, last, clean_text(why[:MAX_RULE])[0]) for first, last, why in spans
+                    ]
+                    for stream, spans in self.excluded.items()
+                },
             },
             option=orjson.OPT_APPEND_NEWLINE,
         )

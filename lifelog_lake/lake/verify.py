@@ -131,23 +131,23 @@ def verify(
 ) -> Report:
     """Verify the lake in a store or at an address.
 
-    ``read_data`` reads every object. ``share`` reads that share of them, after all else; of
-    contents it looks for no others, either. Raises :class:`LakeUnreachable` if there is no lake.
+    ``read_data`` reads every object. Without it ``share`` reads that share of them, after all else,
+    and of contents looks for no others. Raises :class:`LakeUnreachable` if there is no lake.
     """
     target = parse_url(where) if isinstance(where, str) else where
     if read_identity(target) is None:
         raise LakeUnreachable(
             f"There is no lake at {target.url}.", hint="Check the address and the mount."
         )
-    return _Verification(target, read_data, share, progress or _silent).run()
+    return _Verification(target, None if read_data else share, read_data, progress or _silent).run()
 
 
 class _Verification:
     def __init__(
         self,
         target: Store,
-        read_data: bool,
         share: Share | None,
+        read_data: bool,
         progress: Callable[[str], None],
     ) -> None:
         self._target = target
@@ -184,7 +184,7 @@ class _Verification:
 
     def _is_whole(self, one: _Object) -> bool:
         """Whether an object has the bytes that its name says, if it is read now."""
-        if self._share is not None and not self._read_data:
+        if self._share is not None:
             if self._share.has(one.key):
                 self._later.append(one)
             return True
