@@ -72,14 +72,13 @@ def run(home: Home, store: Store, clock: Clock) -> Outcome:
     """
     require_known(home, store)
     settings = home.settings.flows.verify
-    until_s = clock.monotonic_s() + settings.budget_s
     with lease.hold(store, JOB, home.device, clock) as held:
         now_us = clock.wall_us()
         place = _read(store) or Place(place=0, at=now_us - DAY_US)
         due = place.share(now_us, settings.days)
         share = Share(
             start=due.start, width=due.width, also=due.also,
-            goes_on=lambda: _goes_on(held, clock, until_s),
+            goes_on=_Reading(held, clock, settings.budget_s).goes_on,
         )  # fmt: skip
         report = verify(store, share=share, progress=lambda _: held.keep())
         verified.keep(store, report, at=now_us, device=home.device, read_data=False)
@@ -101,9 +100,21 @@ def run(home: Home, store: Store, clock: Clock) -> Outcome:
     )
 
 
-def _goes_on(held: Lease, clock: Clock, until_s: float) -> bool:
-    held.keep()
-    return clock.monotonic_s() < until_s
+@dataclass(slots=True)
+class _Reading:
+    """The time for it, which begins when the rows are counted."""
+
+    held: Lease
+    clock: Clock
+    budget_s: float
+    _until_s: float | None = None
+
+    def goes_on(self) -> bool:
+        self.held.keep()
+        now_s = self.clock.monotonic_s()
+        if self._until_s is None:
+            self._until_s = now_s + self.budget_s
+        return now_s < self._until_s
 
 
 def _read(store: Store) -> Place | None:

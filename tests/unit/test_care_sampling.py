@@ -64,7 +64,7 @@ def test_after_a_while_without_a_hub_all_that_is_due_is_read(tmp_path: Path) -> 
 
 
 def test_what_there_was_no_time_for_is_read_by_the_next_runs(tmp_path: Path) -> None:
-    hub = Hub(tmp_path, budget_s=1.0)
+    hub = Hub(tmp_path, budget_s=0.5)
     hub.run()
     looks = iter(range(1_000))
     hub.clock.monotonic_s = lambda: 0.6 * next(looks)  # type: ignore[method-assign]
