@@ -43,7 +43,7 @@ class QueueFile:
         except sqlite3.OperationalError:
             raise
         except sqlite3.DatabaseError as error:
-            log.warning("queue_made_anew", file=path.name, reason=str(error))
+            log.warning("queue_made_anew", path=str(path), reason=str(error))
             for end in ("", "-wal", "-shm"):
                 path.with_name(path.name + end).unlink(missing_ok=True)
             self.db = self._opened()

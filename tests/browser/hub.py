@@ -25,7 +25,7 @@ from lifelog_lake.server.secret import read_token
 from lifelog_lake.ship.shipper import Shipper
 from lifelog_lake.spool.queue import Spool
 
-START_S = 60.0
+START_S = 120.0
 #: A device's name is data from elsewhere: markup, an RTL override, a quote.
 HOSTILE = '<img src=x onerror="window.hurt=1"><script>window.hurt=1</script>\u202egnp.exe\''
 

@@ -23,6 +23,7 @@ from lifelog_lake.clock import US_PER_S
 from lifelog_lake.home import Home, open_home
 from lifelog_lake.lake import init_lake
 from lifelog_lake.ship import Shipper
+from tests.fixtures.device import gone, wait_for
 from tests.fixtures.fleet import Fleet, a_fleet
 from tests.fixtures.receivers import SECRET, Hook, Mail
 from tests.helpers import T0, FixedClock, hooked
@@ -288,7 +289,8 @@ def test_killed_while_it_sends(tmp_path: Path, hook: Hook) -> None:
     def kill() -> None:
         for process in sent:
             os.kill(process.pid, signal.SIGKILL)
-            process.join()
+            # Not join(): of two threads that wait for one process, one learns nothing.
+            wait_for(lambda pid=process.pid: gone(pid), "The end of who was killed")
         sent.clear()
 
     hook.before = kill

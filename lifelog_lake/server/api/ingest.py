@@ -41,7 +41,7 @@ class IngestHandler(ApiHandler):
             if events:
                 self.work.append(events)
             if unusable:
-                log.warning("places_left_out", source=source, count=unusable)
+                log.warning("places_left_out", kind=source, count=unusable)
             if events or unusable:
                 left_out = {"left_out": unusable} if unusable else {}
                 self.audit("ingest", source=source, rows=len(events), **left_out)()
