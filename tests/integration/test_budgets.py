@@ -19,7 +19,7 @@ from tests.helpers import frame, make_home, verified
 from tests.needs import require_linux
 
 MIB = 2**20
-CPU_PERCENT = 10.0
+CPU_PERCENT = 20.0
 MEMORY_BYTES = 160 * MIB
 
 
