@@ -73,7 +73,14 @@ def measure(device: Device, seconds: float) -> tuple[float, int]:
 SOON = "clock = None\nimport lifelog_lake.collect.family\nlifelog_lake.collect.family.LOOK_S = 0.5"
 
 
-def run(device: Device, seconds: float, clock: str = "clock = None") -> None:
+#: What two processes can take in two of the supervisor's looks: it counts over a few seconds, and
+#: over a minute it doesn't.
+LOOKS_S = 0.8
+
+
+def run(
+    device: Device, seconds: float, *, clock: str = "clock = None", more_s: float = 0.0
+) -> None:
     require_linux("the system's limit of memory")
     configure(device, "burner", "glutton")
     supervisor = device.supervise(clock=clock)
@@ -81,13 +88,13 @@ def run(device: Device, seconds: float, clock: str = "clock = None") -> None:
     device.told("restarted", "glutton")
     share, most = measure(device, seconds)
     print(f"{100 * share:.1f} % of a core, {most / MIB:.0f} MiB in {seconds:.0f} s")
-    assert share <= 1.1 * CPU_PERCENT / 100
+    assert share * seconds <= 1.1 * CPU_PERCENT / 100 * seconds + more_s
     assert most <= 1.1 * MEMORY_BYTES
     assert stop(supervisor, within_s=60.0) == 0, "one that is held ends too"
 
 
 def test_processor_and_memory_are_held_within_the_budget(device: Device) -> None:
-    run(device, 1.0, SOON)
+    run(device, 3.0, clock=SOON, more_s=LOOKS_S)
 
 
 @pytest.mark.soak
