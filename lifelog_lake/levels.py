@@ -40,5 +40,5 @@ def read(run: Path, collector: str) -> int:
     try:
         level = orjson.loads((run / NAME).read_bytes()).get(collector, 0)
     except (OSError, AttributeError, orjson.JSONDecodeError):
-        return 0
+        return 0  # nothing is held down until the supervisor says so again
     return min(max(level, 0), LOWEST) if isinstance(level, int) else 0

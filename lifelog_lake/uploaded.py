@@ -36,7 +36,7 @@ def read(run: Path) -> Uploaded:
         said = orjson.loads((run / NAME).read_bytes())
         return {name: (int(said[name][0]), int(said[name][1])) for name in LENGTHS_US}
     except (OSError, ValueError, KeyError, TypeError, IndexError):
-        return {}
+        return {}  # none yet, or of another release: the count begins anew
 
 
 def write(run: Path, used: Mapping[str, tuple[int, int]]) -> None:

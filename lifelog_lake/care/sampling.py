@@ -125,4 +125,4 @@ def _read(store: Store) -> Place | None:
             place=int(said["place"]) % RING, at=int(said["at"]), damaged=tuple(said["damaged"])
         )
     except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return None
+        return None  # none, or none that can be used: the round begins anew

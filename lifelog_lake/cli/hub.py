@@ -234,6 +234,7 @@ class _Heard(http.client.HTTPConnection):
 
     def request(self, *words: Any, **named: Any) -> None:
         """Send it, as far as it is taken."""
+        # Its answer, which says why, is read next.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             super().request(*words, **named)
 

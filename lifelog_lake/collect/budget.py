@@ -244,5 +244,5 @@ def on_battery() -> bool:
     try:
         found = look() if look is not None else None
     except (OSError, psutil.Error):
-        return False
+        return False  # a driver's fault: the profile of the mains holds
     return found is not None and found.power_plugged is False

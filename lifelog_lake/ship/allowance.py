@@ -91,5 +91,5 @@ def is_metered() -> bool:
     try:
         said = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        return False
+        return False  # the system doesn't tell: shipping goes on
     return any(line.startswith("yes") for line in said.stdout.splitlines())

@@ -96,7 +96,7 @@ def _recognised(head: bytes) -> set[str]:
     try:
         matches = puremagic.magic_string(head)
     except (puremagic.PureError, ValueError):
-        return set()
+        return set()  # no type that it knows, which is refused unless it is text
     # puremagic 1 raises for what it doesn't know; 2, which needs Python 3.12, gives nothing.
     best = max((match.confidence for match in matches), default=0)
     return {match.mime_type for match in matches if match.confidence == best}

@@ -171,7 +171,7 @@ def _zip(
             for one in entry.attachments:
                 try:
                     content = journal.content(one)
-                except LakeDamaged:
+                except LakeDamaged:  # the caller tells it; the rest is worth having
                     done.lost.append(one.id)
                     continue
                 member = _member(member_name(one))

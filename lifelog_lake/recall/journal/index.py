@@ -391,7 +391,7 @@ class JournalIndex:
             log.warning("journal_index_left", reason=str(error))
             self._left = True
             return self._connect(None)
-        except sqlite3.DatabaseError:
+        except sqlite3.DatabaseError:  # damaged: it is made anew of the lake
             self._remove()
             return self._connect(self._path)
 
@@ -426,7 +426,7 @@ class JournalIndex:
             with self._writing() as db:
                 for name in _TABLES:
                     db.execute(f"DELETE FROM {name}")
-        except sqlite3.DatabaseError:
+        except sqlite3.DatabaseError:  # too damaged to be emptied
             self._db.close()
             self._remove()
             self._db = self._connect(self._path)

@@ -123,7 +123,7 @@ def metadata_of(text: str | None) -> Metadata:
         return {}
     try:
         value = orjson.loads(text)
-    except orjson.JSONDecodeError:
+    except orjson.JSONDecodeError:  # not of ours; it is shown as it is
         value = text
     return value if isinstance(value, dict) else {"value": value}
 

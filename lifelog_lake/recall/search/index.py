@@ -172,7 +172,7 @@ class SearchIndex:
             known = told["format"] == FORMAT and told["generation"] == self._identity.generation
             return (str(told["directory"]), bool(told["meant"])) if known else None
         except (FileNotFoundError, ValueError, KeyError, TypeError):
-            return None
+            return None  # no index that can be used: it is made anew
 
     def _current(self) -> str | None:
         pointer = self._pointer()

@@ -122,7 +122,7 @@ class ImportHandler(PatientHandler):
         directory = self.work.home.run / "imports"
         fsio.make_dirs(directory, at="import")
         for path in directory.iterdir():
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError):  # another import has ended meanwhile
                 if path.stat().st_mtime < time.time() - LEFTOVER_S:
                     path.unlink()
         self._room(self.length or 0)

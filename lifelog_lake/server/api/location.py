@@ -113,7 +113,7 @@ def _time(text: str) -> int:
     try:
         return time_us(text)
     except ValueError:
-        pass
+        pass  # another form, perhaps
     try:  # "+0100", which Python 3.11 reads only without colons elsewhere
         return time_us(datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z"))
     except ValueError:

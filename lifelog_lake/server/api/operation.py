@@ -221,7 +221,7 @@ class ApiHandler(LifelogHandler):
         body = self.begin_problem(problem)
         self.set_header("Content-Length", str(len(body)))
         self.write(body)
-        with contextlib.suppress(StreamClosedError):
+        with contextlib.suppress(StreamClosedError):  # nobody is there to hear it
             await self.flush()
 
     def begin_problem(self, problem: Problem) -> bytes:
