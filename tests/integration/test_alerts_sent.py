@@ -287,11 +287,11 @@ def test_killed_while_it_sends(tmp_path: Path, hook: Hook) -> None:
     sent: list[Any] = []
 
     def kill() -> None:
-        for process in sent:
+        while sent:  # once: the test goes on before this thread does
+            process = sent.pop()
             os.kill(process.pid, signal.SIGKILL)
             # Not join(): of two threads that wait for one process, one learns nothing.
             wait_for(lambda pid=process.pid: gone(pid), "The end of who was killed")
-        sent.clear()
 
     hook.before = kill
     arguments = (sender.path, hook.address, 10**9, sender.clock.now_us + US_PER_S)
@@ -300,6 +300,7 @@ def test_killed_while_it_sends(tmp_path: Path, hook: Hook) -> None:
     process.start()
     process.join(120)
     assert process.exitcode == -signal.SIGKILL
+    wait_for(lambda: hook.headers, "What the receiver has")
     sender.find("d1", "d2")
     sender.find("d1", "d2")
     assert hook.headers[0][HEADER] == hook.headers[1][HEADER]
