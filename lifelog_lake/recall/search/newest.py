@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 import tantivy
 
@@ -68,12 +69,17 @@ class Search:
         portion = wanted + SPARE
         while True:
             hits = self.searcher.search(query, portion, count=False, order_by_field="at").hits
-            found = [restored(self.searcher.doc(one)["document"][0]) for _, one in hits]
-            if len(hits) == portion:  # of the last moment there may be more
-                found = [one for one in found if one.at > found[-1].at]
-            found.sort(key=lambda one: (-one.at, one.key))
-            if after is not None:
-                found = [one for one in found if (-one.at, one.key) > (-after[0], after[1])]
+            # Of the last moment there may be more.
+            whole = [hit for hit in hits if hit[0] > hits[-1][0]] if len(hits) == portion else hits
+            found: list[Document] = []
+            for at, moment in groupby(whole, key=lambda hit: hit[0]):
+                if len(found) >= wanted:  # each one that is read costs as much as finding it
+                    break
+                some = [restored(self.searcher.doc(one)["document"][0]) for _, one in moment]
+                some.sort(key=lambda one: one.key)
+                found += [
+                    one for one in some if after is None or (-at, one.key) > (-after[0], after[1])
+                ]
             if len(hits) < portion or len(found) >= wanted:
                 return found
             portion *= 4
