@@ -202,6 +202,7 @@ def test_odd_columns_lose_nothing_and_the_last_of_one_id_counts(
     assert "Line 1 isn't JSON: a whole number has more" in said(lifelog("import", str(lines)))
 
 
+# Windows has no mkfifo, and its shells hand no pipe over by a name.
 @pytest.mark.skipif(os.name == "nt", reason="named pipes of a shell are POSIX")
 def test_a_pipe_is_read_as_a_file_is(lifelog: Run, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"

@@ -145,6 +145,7 @@ def test_a_bomb_ends_in_a_process_of_its_own(
         preview(file, "application/pdf")
 
 
+# Windows has no setrlimit: there the wait alone bounds it, which the test above shows.
 @pytest.mark.skipif(sys.platform == "win32", reason="it has no such bounds")
 def test_that_process_has_bounds() -> None:
     code = (

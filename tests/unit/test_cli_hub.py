@@ -208,6 +208,7 @@ def test_without_a_token_it_is_said_where_one_goes(home: Path) -> None:
     assert "LIFELOG_API_TOKEN" in caught.value.hint
 
 
+# Its chmod knows read-only alone, so a file that others may read can't be made there.
 @pytest.mark.skipif(sys.platform == "win32", reason="it has other permissions")
 def test_a_file_that_others_may_read_is_refused(home: Path) -> None:
     (home / FILE).write_text("secret")

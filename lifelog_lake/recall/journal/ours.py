@@ -158,6 +158,7 @@ class Source:
                 if format_ == "zip":
                     source._archive = zipfile.ZipFile(file)
                 yield source
+            # The last one is zipfile's word for a way of packing that it doesn't know.
             except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
                 raise UsageError(
                     f"{path} isn't a whole zip: {error}.", hint="Make or copy it anew."
